@@ -1,0 +1,1 @@
+"""PyTorch's autograd for NumPy and CuPy arrays."""
