@@ -1,1 +1,79 @@
-"""PyTorch's autograd for NumPy and CuPy arrays."""
+"""PyTorch's autograd for NumPy and CuPy arrays.
+
+PyTorch's names are the face: `gradcore.tensor`, `gradcore.sum(x, dim=0)`, `gradcore.nn.functional`,
+`gradcore.autograd.grad`. Arrays are NumPy's on the CPU and CuPy's on CUDA devices.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import cuda, random
+from .device import Device, device
+from .dtypes import (
+    bool_,
+    complex64,
+    complex128,
+    dtype,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from .engine import backward as _backward
+from .errors import GradcoreError
+from .interop import numpy as _numpy_protocols
+from .mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .ops import (
+    arithmetic,
+    comparison,
+    conversion,
+    creation,
+    pointwise,
+    product,
+)
+from .ops.arithmetic import *
+from .ops.comparison import *
+from .ops.conversion import *
+from .ops.creation import *
+from .ops.pointwise import *
+from .ops.product import *
+from .printing import get_printoptions, set_printoptions
+from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .tensor import Size, Tensor
+
+if TYPE_CHECKING:
+    from . import autograd, nn, optim, testing
+
+__version__ = "0.1.0"
+
+half = float16
+float = float32
+double = float64
+short = int16
+int = int32
+long = int64
+cfloat = complex64
+cdouble = complex128
+bool = bool_
+
+inf = __import__("math").inf
+
+_LAZY = frozenset({"autograd", "nn", "optim", "testing"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module 'gradcore' has no attribute {name!r}")

@@ -1,0 +1,476 @@
+"""The backward pass.
+
+The walk visits nodes newest first, so a node's cotangent is complete when its turn comes. It knows
+no operation and no device. Leaves are filled at the end, all or none.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from .device import Array, TensorType
+from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
+from .graph import CONSTANT, FREED, METADATA, OUTPUT, Edge, Node, Pullback
+from .mode import set_grad_enabled
+from .op import cast_raw, recorded
+from .tensor import Tensor, edge_of, new_tensor, wrap
+
+__all__ = ["backward", "grad"]
+
+_SAME: Final = Pullback("ToCopyBackward0", (lambda xp, g, saved: g,), (), (0,))
+
+_LARGE: Final = 4096
+"""Elements from which a sum is written into a buffer rather than into a new array."""
+
+
+def _references() -> int:
+    holder = {0: object()}
+    held = holder.get(0)
+    return sys.getrefcount(held)
+
+
+_SOLE: Final = _references()
+"""`sys.getrefcount(v)` for a local `v` that one dictionary holds beside it, and nothing else."""
+
+
+def _walk(
+    roots: Iterable[tuple[Edge, Any]],
+    retain: bool,
+    record: bool,
+    only: set[Edge] | None = None,
+    captured: dict[Edge, Any] | None = None,
+) -> dict[Any, Any]:
+    """Propagate cotangents from `roots` to the leaves.
+
+    Args:
+        roots: edges with their cotangents: Tensors if `record`, else raw arrays.
+        retain: keep what the nodes have saved.
+        record: read the rules over Tensors.
+        only: the edges to reach; None means all.
+        captured: filled in for those of its keys that are Nodes.
+
+    Returns:
+        The cotangents of the leaves reached.
+    """
+    pending: dict[Edge, Any] = {}
+    heap: list[tuple[int, Node]] = []
+    for edge, g in roots:
+        if edge in pending:
+            pending[edge] = pending[edge] + g
+        else:
+            pending[edge] = g
+            if edge.__class__ is Node:
+                heap.append((edge.sequence, edge))
+    heapq.heapify(heap)
+    pop, push = heapq.heappop, heapq.heappush
+    references = sys.getrefcount
+    while heap:
+        node = pop(heap)[1]
+        g = pending.pop(node)
+        if node.retained is not None:
+            _fill_retained(node, g)
+        if captured is not None and node in captured:
+            captured[node] = g
+            if only is not None and not any(edge in only for edge in node.edges):
+                continue
+        saved = node.saved
+        if saved is None:
+            raise GraphError(FREED)
+        pullback = node.pullback
+        if record:
+            xp = recorded
+            saved = _unpack(node, saved)
+        else:
+            xp = node.type.xp
+        if not retain and pullback.frees:
+            node.saved = None
+        if pullback.joint is not None:
+            g = pullback.joint(xp, g, saved)
+        restore = node.restore
+        number = 0
+        for edge, rule in zip(node.edges, pullback.rules):  # noqa: B905
+            if only is not None and edge not in only:
+                number += 1
+                continue
+            d = rule(xp, g, saved)
+            if restore is not None and d is not None:
+                d = _restore(xp, d, node.type, *restore[number])
+            number += 1
+            if edge in pending:
+                if d is None:
+                    continue
+                total = pending.get(edge)
+                if (
+                    total.__class__ is np.ndarray
+                    and total.size >= _LARGE
+                    and references(total) <= _SOLE
+                    and total.base is None
+                    and total.shape == d.shape
+                ):
+                    np.add(total, d, out=total)
+                else:
+                    pending[edge] = total + d
+                total = None
+            elif d is not None:
+                pending[edge] = d
+                if edge.__class__ is Node:
+                    push(heap, (edge.sequence, edge))
+    return pending
+
+
+def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: TensorType) -> Any:
+    """The adjoint of broadcasting and promotion: `d` in the shape and type of the input."""
+    if xp is recorded:
+        if d._shape != shape:
+            d = xp.sum_to(d, shape)
+        return d if d._type is type else d.to(type.device, type.dtype)
+    if d.shape != shape:
+        d = xp.sum_to(d, shape)
+    if d.dtype != type.numpy:
+        d = xp.astype(d, type.numpy)
+    if source.device is not type.device:
+        d = cast_raw(d, TensorType(source.device, type.dtype), type)
+    return d
+
+
+def _unpack(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a node has saved as Tensors, with the edges their gradients take."""
+    values = []
+    for value, source in zip(saved, node.pullback.sources, strict=True):
+        if source == METADATA:
+            values.append(value)
+        elif source == CONSTANT:
+            values.append(wrap(value))
+        elif source == OUTPUT:
+            values.append(new_tensor(value, node.type, value.shape, True, node))
+        else:
+            values.append(_primal(value, node.edges[source], node.restore, source))
+    return tuple(values)
+
+
+def _primal(value: Array, edge: Edge, restore: Any, number: int) -> Tensor:
+    t = wrap(value, True)
+    if not isinstance(edge, Node):
+        if edge._array is value:
+            return edge
+        # It was promoted before it was saved (or the leaf has new data since).
+        t._node = Node(_SAME, (edge,), (), t._type, ((edge._shape, edge._type),))
+    elif edge.type is t._type:
+        t._node = edge
+    else:
+        t._node = Node(_SAME, (edge,), (), t._type, ((t._shape, edge.type),))
+    return t
+
+
+def _fill_retained(node: Node, g: Any) -> None:
+    assert node.retained is not None
+    for reference in node.retained:
+        t = reference()
+        if t is not None:
+            new = g if isinstance(g, Tensor) else wrap(_own(g, t._type))
+            t._grad = new if t._grad is None else t._grad + new
+
+
+def _own(g: Any, type: TensorType) -> Array:
+    """A contiguous copy of `g`."""
+    return type.device.backend.module.array(g, dtype=type.numpy, order="C", copy=True)
+
+
+def _fill_leaves(leaves: dict[Tensor, Any], record: bool) -> None:
+    """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
+    new: list[tuple[Tensor, Any]] = []
+    while leaves:
+        leaf, g = leaves.popitem()
+        type = leaf._type
+        if record:
+            old = leaf._grad
+            new.append((leaf, g.clone() if old is None else old + g))
+            continue
+        if leaf._grad is not None and leaf._grad._node is None:
+            new.append((leaf, g))
+            continue
+        if not (
+            g.__class__ is np.ndarray
+            # `holder.get(0)` in _references and `popitem` here leave one reference less.
+            and sys.getrefcount(g) < _SOLE
+            and g.base is None
+            and g.dtype == type.numpy
+            and g.flags.c_contiguous
+        ):
+            g = _own(g, type)
+        if leaf._grad is not None:
+            g = leaf._grad._array + g
+        new.append((leaf, new_tensor(g, type, leaf._shape)))
+        g = None
+    for leaf, value in new:
+        if isinstance(value, Tensor):
+            leaf._grad = value
+        else:
+            assert leaf._grad is not None
+            held = leaf._grad
+            if held._array.__class__ is np.ndarray and not held._array.flags.writeable:
+                held._array = held._array + value
+            else:
+                held._array += value
+
+
+# what users call -----------------------------------------------------------------------------
+
+_ONES: Final[dict[TensorType, Array]] = {}
+
+
+def _one(type: TensorType) -> Array:
+    """A 0-d one, which nobody may write to."""
+    found = _ONES.get(type)
+    if found is None:
+        found = type.asarray(1, dtype=type.numpy)
+        if isinstance(found, np.ndarray):
+            found.flags.writeable = False
+        _ONES[type] = found
+    return found
+
+
+def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
+    """The cotangent of output `t`: `g` checked and cast, or the implicit one of a scalar."""
+    if not t._requires_grad:
+        raise GraphError(
+            f"element {number} of tensors does not require grad and does not have a grad_fn."
+        )
+    type = t._type
+    if g is None:
+        if t._array.size != 1:
+            raise GraphError(
+                "grad can be implicitly created only for scalar outputs, and this output has "
+                f"shape {t.shape}: pass a gradient of that shape."
+            )
+        if type.dtype.is_complex:
+            raise GraphError(
+                f"grad can be implicitly created only for real scalar outputs but got {type.dtype}."
+            )
+        one = _one(type)
+        raw = one if not t._shape else _own(one.reshape(t._shape), type)
+        return new_tensor(raw, type, t._shape) if record else raw
+    if not isinstance(g, Tensor):
+        raise ArgumentTypeError(
+            f"gradients can be either Tensors or None, but got {g.__class__.__qualname__}."
+        )
+    if g._shape != t._shape:
+        raise ShapeError(
+            f"Mismatch in shape: grad_output[{number}] has a shape of {g.shape} and "
+            f"output[{number}] has a shape of {t.shape}."
+        )
+    if g._type.dtype.is_complex and not type.dtype.is_complex:
+        raise GraphError(
+            f"For complex Tensors, both grad_output and output are required to have the same "
+            f"dtype. Mismatch in dtype: grad_output[{number}] has a dtype of {g.dtype} and "
+            f"output[{number}] has a dtype of {t.dtype}."
+        )
+    if record:
+        return g if g._type is type else g.to(type.device, type.dtype)
+    return cast_raw(g._array, g._type, type)
+
+
+def _tuple(values: Any) -> tuple[Any, ...]:
+    return (values,) if isinstance(values, Tensor) or values is None else tuple(values)
+
+
+def _roots(tensors: tuple[Tensor, ...], gradients: Any, record: bool) -> list[tuple[Edge, Any]]:
+    seeds = _tuple(gradients)
+    if gradients is None:
+        seeds = (None,) * len(tensors)
+    if len(seeds) != len(tensors):
+        raise ArgumentError(f"got {len(tensors)} tensors and {len(seeds)} gradients.")
+    return [
+        (edge_of(t), _seed(t, g, number, record))
+        for number, (t, g) in enumerate(zip(tensors, seeds, strict=True))
+    ]
+
+
+def _run(
+    roots: list[tuple[Edge, Any]],
+    retain_graph: bool | None,
+    create_graph: bool,
+    inputs: Sequence[Tensor] | None = None,
+) -> dict[Any, Any]:
+    """Walk from `roots`; with `inputs`, only to these. The cotangents by edge."""
+    retain = create_graph if retain_graph is None else retain_graph
+    only: set[Edge] | None = None
+    captured: dict[Edge, Any] | None = None
+    if inputs is not None:
+        targets = {edge_of(t) for t in inputs}
+        only = _leading_to(targets, (edge for edge, _ in roots))
+        captured = dict.fromkeys(edge for edge in targets if isinstance(edge, Node))
+        roots = [(edge, g) for edge, g in roots if edge in only]
+    if create_graph:
+        with set_grad_enabled(True):
+            found = _walk(roots, retain, True, only, captured)
+    else:
+        with np.errstate(all="ignore"):
+            found = _walk(roots, retain, False, only, captured)
+    if captured is not None:
+        found.update((edge, g) for edge, g in captured.items() if g is not None)
+    return found
+
+
+def _leading_to(targets: set[Edge], roots: Iterable[Edge]) -> set[Edge]:
+    """The edges at or before `roots` from which one of `targets` is reached."""
+    nodes: set[Node] = set()
+    stack = [edge for edge in roots if isinstance(edge, Node)]
+    while stack:
+        node = stack.pop()
+        if node not in nodes:
+            nodes.add(node)
+            stack.extend(edge for edge in node.edges if isinstance(edge, Node))
+    found = set(targets)
+    for node in sorted(nodes, key=lambda node: -node.sequence):
+        if any(edge in found for edge in node.edges):
+            found.add(node)
+    return found
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradients of `tensors` to the `.grad` of leaves.
+
+    Args:
+        tensors: the outputs to differentiate.
+        grad_tensors: per output the cotangent v of the vector-Jacobian product, of the output's
+            shape; None for outputs with one element, where it is 1.
+        retain_graph: keep what the graph has saved, for another backward. Default: create_graph.
+        create_graph: record the backward pass itself, so that gradients can be differentiated.
+        inputs: the Tensors whose `.grad` to fill; default: all leaves.
+
+    Raises:
+        GraphError: an output does not require grad; one has several elements and no cotangent; the
+            graph has been freed by an earlier backward. No `.grad` is changed then.
+        ShapeError: a cotangent has another shape than its output.
+    """
+    outputs = _tuple(tensors)
+    wanted = None
+    if inputs is not None:
+        wanted = _tuple(inputs)
+        if not wanted:
+            raise ArgumentError("'inputs' argument to backward() cannot be empty.")
+        if not all(isinstance(t, Tensor) and t._requires_grad for t in wanted):
+            raise GraphError("One of the differentiated Tensors does not require grad.")
+    if create_graph:
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the "
+            "parameter and its gradient which can cause a memory leak. Use autograd.grad when "
+            "creating the graph to avoid this, or reset the .grad fields of your parameters to "
+            "None after use to break the cycle.",
+            UserWarning,
+            stacklevel=3,
+        )
+    roots = _roots(outputs, grad_tensors, create_graph)
+    if not roots:
+        return
+    found = _run(roots, retain_graph, create_graph, wanted)
+    del roots
+    if wanted is not None:
+        found = {t: found[edge_of(t)] for t in wanted if edge_of(t) in found}
+    _fill_leaves(found, create_graph)
+
+
+def _backward_method(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradients of this Tensor to the `.grad` of leaves. See `gradcore.autograd.backward`.
+
+    Args:
+        self: the output to differentiate.
+        gradient: the cotangent v, of this Tensor's shape; may be left out for one element.
+        retain_graph: keep what the graph has saved, for another backward. Default: create_graph.
+        create_graph: record the backward pass itself, so that gradients can be differentiated.
+        inputs: the Tensors whose `.grad` to fill; default: all leaves.
+    """
+    backward(self, gradient, retain_graph, create_graph, inputs)
+
+
+_backward_method.__name__ = "backward"
+Tensor.backward = _backward_method  # type: ignore[method-assign]
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`; no `.grad` is touched.
+
+    Args:
+        outputs: what to differentiate.
+        inputs: with respect to what: leaves or intermediate Tensors.
+        grad_outputs: per output its cotangent, as for `backward`.
+        retain_graph: keep what the graph has saved, for another backward. Default: create_graph.
+        create_graph: record the backward pass itself, so that gradients can be differentiated.
+        only_inputs: must be True.
+        allow_unused: give None for an input that the outputs do not depend on, instead of raising.
+        is_grads_batched: not implemented yet.
+        materialize_grads: give zeros instead of None.
+
+    Returns:
+        A gradient per input. They may share memory with one another and with `grad_outputs`.
+
+    Raises:
+        GraphError: an input is unused or does not require grad; and as for `backward`.
+    """
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched is not implemented yet.")
+    if not only_inputs:
+        raise ArgumentError("only_inputs=False is not supported: call backward() instead.")
+    if materialize_grads and allow_unused is False:
+        raise ArgumentError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, "
+            "but got: allow_unused=False."
+        )
+    wanted = _tuple(inputs)
+    if not wanted:
+        raise ArgumentError("grad requires non-empty inputs.")
+    for t in wanted:
+        if not isinstance(t, Tensor):
+            raise ArgumentTypeError(f"inputs must be Tensors, not {type(t).__qualname__}.")
+        if not t._requires_grad:
+            raise GraphError("One of the differentiated Tensors does not require grad.")
+    roots = _roots(_tuple(outputs), grad_outputs, create_graph)
+    found = _run(roots, retain_graph, create_graph, wanted)
+    results: list[Tensor | None] = []
+    for number, t in enumerate(wanted):
+        g = found.get(edge_of(t))
+        if g is None:
+            if not (allow_unused or materialize_grads):
+                raise GraphError(
+                    f"The differentiated Tensor at index {number} appears to not have been used in "
+                    "the graph. Set allow_unused=True if this is the desired behavior."
+                )
+            if materialize_grads:
+                zeros = t._type.xp.zeros(t._shape, t._array)
+                results.append(new_tensor(zeros, t._type, t._shape, create_graph))
+            else:
+                results.append(None)
+        elif isinstance(g, Tensor):
+            results.append(g)
+        else:
+            results.append(new_tensor(t._type.asarray(g), t._type, t._shape))
+    return tuple(results)

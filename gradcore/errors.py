@@ -1,0 +1,64 @@
+"""Every error that gradcore raises on purpose.
+
+Each class also inherits the builtin that PyTorch or NumPy users catch::
+
+    GradcoreError (Exception)
+    ├── ShapeError          RuntimeError, ValueError   shapes that do not fit
+    ├── DTypeError          RuntimeError, TypeError    a dtype the operation does not take
+    ├── DeviceError         RuntimeError               mixed devices, or a device that is not there
+    ├── MissingPackageError RuntimeError, ImportError  a package that an extra brings
+    ├── GraphError          RuntimeError               backward cannot be run as asked
+    ├── DimensionError      IndexError                 a dimension or an index out of range
+    ├── ArgumentError       ValueError, RuntimeError   a value the operation does not take
+    └── ArgumentTypeError   TypeError                  a type the operation does not take
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "DTypeError",
+    "DeviceError",
+    "DimensionError",
+    "GradcoreError",
+    "GraphError",
+    "MissingPackageError",
+    "ShapeError",
+]
+
+
+class GradcoreError(Exception):
+    """Base of every error that gradcore raises on purpose."""
+
+
+class ShapeError(GradcoreError, RuntimeError, ValueError):
+    """Shapes that do not fit together, or not the operation."""
+
+
+class DTypeError(GradcoreError, RuntimeError, TypeError):
+    """A dtype that the operation does not take."""
+
+
+class DeviceError(GradcoreError, RuntimeError):
+    """Operands on different devices, or a device that is not there."""
+
+
+class MissingPackageError(GradcoreError, RuntimeError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+
+class GraphError(GradcoreError, RuntimeError):
+    """Derivatives were asked for that the recorded graph cannot give."""
+
+
+class DimensionError(GradcoreError, IndexError):
+    """A dimension or an index out of range."""
+
+
+class ArgumentError(GradcoreError, ValueError, RuntimeError):
+    """An argument whose value the operation does not take."""
+
+
+class ArgumentTypeError(GradcoreError, TypeError):
+    """An argument whose type the operation does not take."""

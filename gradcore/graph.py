@@ -1,0 +1,212 @@
+"""The recorded graph: nodes, what they save, and how their cotangents reach their inputs.
+
+An *edge* points at what a value came from: the Node that made it, or, for a leaf that requires
+grad, the leaf Tensor itself. A Tensor refers to its Node and a Node to its edges and to raw arrays,
+never to the Tensor it made: there is no reference cycle, and graphs need no cycle collector.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from .device import TensorType
+from .namespace import Namespace
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+__all__ = ["AccumulateGrad", "Cotangents", "Node", "Pullback"]
+
+Edge: TypeAlias = "Node | Tensor"
+Rule: TypeAlias = Callable[[Namespace, Any, tuple[Any, ...]], Any]
+"""`rule(xp, g, saved)`: the cotangent of one input, from `g`, that of the output."""
+
+OUTPUT: Final = -1
+CONSTANT: Final = -2
+METADATA: Final = -3
+"""Where a saved value stands, if it is not an edge's primal: see `Pullback.sources`."""
+
+FREED: Final = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
+
+next_sequence: Final = itertools.count(0, -1).__next__
+"""Falls, so that a heap gives the newest node first."""
+
+
+class Pullback:
+    """What all nodes of one op have in common, for one choice of inputs that require grad.
+
+    Attributes:
+        name: `"MulBackward0"`.
+        rules: one per edge.
+        joint: if not None, called first as `joint(xp, g, saved)`; the rules then pick from its
+            result. For ops whose gradients share work, and for several outputs.
+        sources: per saved value the number of the edge whose primal it is, or OUTPUT, CONSTANT
+            (an array nothing flows to) or METADATA (no array).
+        frees: whether a saved value is an array, so that a second backward cannot run.
+        inputs: per input of the op the number of its edge, or None.
+    """
+
+    __slots__ = ("frees", "inputs", "joint", "name", "rules", "sources")
+
+    def __init__(
+        self,
+        name: str,
+        rules: tuple[Rule, ...],
+        sources: tuple[int, ...],
+        inputs: tuple[int | None, ...],
+        joint: Callable[[Namespace, Any, tuple[Any, ...]], Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.rules = rules
+        self.joint = joint
+        self.sources = sources
+        self.frees = any(s != METADATA for s in sources)
+        self.inputs = inputs
+
+
+class Node:
+    """A recorded operation: the `grad_fn` of its output.
+
+    Attributes:
+        pullback: the part that is common to all nodes of the op.
+        edges: where the cotangents go, one per input that requires grad.
+        saved: raw arrays and metadata for the rules; None once freed.
+        restore: None if every input had the output's shape and type; else (shape, type) per edge,
+            to which the engine sums and casts.
+        type: dtype and device of the output.
+        sequence: falls with every node made.
+        retained: weak references to the Tensors whose `.grad` this node fills, or None.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "edges",
+        "pullback",
+        "restore",
+        "retained",
+        "saved",
+        "sequence",
+        "type",
+    )
+
+    pullback: Pullback
+    edges: tuple[Edge, ...]
+    saved: tuple[Any, ...] | None
+    restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None
+    type: TensorType
+    sequence: int
+    retained: list[Callable[[], Tensor | None]] | None
+
+    def __init__(
+        self,
+        pullback: Pullback,
+        edges: tuple[Edge, ...],
+        saved: tuple[Any, ...],
+        type: TensorType,
+        restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None = None,
+    ) -> None:
+        self.pullback = pullback
+        self.edges = edges
+        self.saved = saved
+        self.type = type
+        self.restore = restore
+        self.sequence = next_sequence()
+        self.retained = None
+
+    def name(self) -> str:
+        """The name of the function, for example `"MulBackward0"`."""
+        return self.pullback.name
+
+    def __repr__(self) -> str:
+        return f"<{self.pullback.name} object at {id(self):#x}>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
+        """Per input of the operation the function its gradient goes to, and which output of it."""
+        return tuple(
+            (None, 0) if number is None else function_of(self.edges[number])
+            for number in self.pullback.inputs
+        )
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Not implemented yet."""
+        raise NotImplementedError("Node.metadata is not implemented yet.")
+
+    def register_hook(self, hook: Callable[..., Any]) -> Any:
+        """Not implemented yet."""
+        raise NotImplementedError("hooks on nodes are not implemented yet.")
+
+    register_prehook = register_hook
+
+
+class AccumulateGrad:
+    """What stands at the end of the graph for a leaf: it adds to the leaf's `.grad`.
+
+    Attributes:
+        variable: the leaf.
+    """
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """The name of the function."""
+        return "AccumulateGrad"
+
+    @property
+    def next_functions(self) -> tuple[()]:
+        """Nothing comes before a leaf."""
+        return ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return hash((AccumulateGrad, id(self.variable)))
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
+
+
+class Cotangents(dict[int, Any]):
+    """The cotangents of a node with several outputs, by output number; those absent are zero."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Cotangents) -> Cotangents:
+        total = Cotangents(self)
+        for number, g in other.items():
+            total[number] = total[number] + g if number in total else g
+        return total
+
+
+_OUTPUT_OF: Final = Pullback(
+    "OutputOf", (lambda xp, g, saved: Cotangents({saved[0]: g}),), (METADATA,), (0,)
+)
+
+
+def output_of(node: Node, number: int, type: TensorType) -> Node:
+    """The node that stands for output `number` of a `node` with several."""
+    return Node(_OUTPUT_OF, (node,), (number,), type)
+
+
+def function_of(edge: Edge) -> tuple[Node | AccumulateGrad, int]:
+    """The function an edge stands for, and the number of the output it is."""
+    if isinstance(edge, Node):
+        if edge.pullback is _OUTPUT_OF:
+            assert edge.saved is not None
+            parent = edge.edges[0]
+            assert isinstance(parent, Node)
+            return parent, int(edge.saved[0])
+        return edge, 0
+    return AccumulateGrad(edge), 0

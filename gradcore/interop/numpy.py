@@ -1,0 +1,76 @@
+"""NumPy's protocols: `np.sin(t)`, `np.sum(t, axis=0)` and `ndarray * t` are recorded.
+
+Which operation stands for which NumPy function is said where the operation is declared (its NumPy
+faces); here is only the way there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentTypeError
+from ..op import NUMPY_FACES
+from ..tensor import Tensor
+
+__all__: list[str] = []
+
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+}
+
+
+def _given(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments without those that say nothing."""
+    return {name: value for name, value in kwargs.items() if value is not None}
+
+
+def _array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    name = ufunc.__name__
+    if kwargs.get("out") is not None:
+        raise ArgumentTypeError(
+            f"numpy.{name}: the result for a Tensor is a new Tensor and cannot be written to an "
+            "array. Leave out `out`, or use tensor.detach().numpy()."
+        )
+    function: Callable[..., Any] | None = None
+    if getattr(np, name, None) is ufunc:
+        if method == "__call__":
+            function = NUMPY_FACES.get(name)
+        elif method == "reduce" and name in _REDUCTIONS:
+            function = NUMPY_FACES.get(_REDUCTIONS[name])
+            kwargs.setdefault("axis", 0)
+            if kwargs["axis"] is None:
+                del kwargs["axis"]
+    if function is None:
+        what = name if method == "__call__" else f"{name}.{method}"
+        raise _unknown(what)
+    return function(*inputs, **_given(kwargs))
+
+
+def _array_function(
+    self: Tensor, func: Callable[..., Any], types: Any, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    module = (func.__module__ or "").removeprefix("numpy").lstrip(".")
+    name = f"{module}.{func.__name__}" if module else func.__name__
+    function = NUMPY_FACES.get(name)
+    if function is None:
+        raise _unknown(name)
+    return function(*args, **_given(kwargs))
+
+
+def _unknown(name: str) -> ArgumentTypeError:
+    return ArgumentTypeError(
+        f"numpy.{name} has no differentiable counterpart for Tensors. "
+        "Use tensor.detach().numpy() to leave the graph."
+    )
+
+
+Tensor.__array_ufunc__ = _array_ufunc  # type: ignore[attr-defined]
+Tensor.__array_function__ = _array_function  # type: ignore[attr-defined]

@@ -1,0 +1,149 @@
+"""Whether operations are recorded: a flag per thread and per asynchronous task."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast
+
+__all__ = [
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_recording: ContextVar[bool] = ContextVar("gradcore_recording", default=True)
+
+is_grad_enabled = _recording.get
+"""True where operations are recorded."""
+
+
+class _GradMode:
+    """Base of the switches: a context manager and a decorator of functions and generators."""
+
+    _mode: bool
+
+    def __init__(self) -> None:
+        self._outer: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._outer.append(_recording.get())
+        _recording.set(self._mode)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _recording.set(self._outer.pop())
+
+    def _fresh(self) -> _GradMode:
+        return type(self)()
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Run every call of `function` in this mode; of a generator, every step."""
+        if inspect.isgeneratorfunction(function):
+            return cast(Callable[P, R], self._each_step(function))
+
+        @functools.wraps(function)
+        def in_mode(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self._fresh():
+                return function(*args, **kwargs)
+
+        return in_mode
+
+    def _each_step(self, function: Callable[..., Generator[Any, Any, Any]]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def steps(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            inner = function(*args, **kwargs)
+            try:
+                with self._fresh():
+                    value = next(inner)
+                while True:
+                    # The caller's own mode holds while the generator waits at the yield.
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        with self._fresh():
+                            inner.close()
+                        raise
+                    except BaseException as error:
+                        with self._fresh():
+                            value = inner.throw(error)
+                    else:
+                        with self._fresh():
+                            value = inner.send(sent)
+            except StopIteration as end:
+                return end.value
+
+        return steps
+
+
+class no_grad(_GradMode):
+    """Stop recording: results have `requires_grad=False` and hold no history.
+
+    A context manager and a decorator (``@no_grad()`` or ``@no_grad``), also of generators.
+    """
+
+    _mode = False
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """Decorate `function` at once where the class itself is used as the decorator."""
+        switch = super().__new__(cls)
+        if function is None:
+            return switch
+        switch.__init__()  # type: ignore[misc]
+        return switch(function)
+
+
+class enable_grad(no_grad):
+    """Record again inside a `no_grad` block. Same uses as `no_grad`."""
+
+    _mode = True
+
+
+class set_grad_enabled(_GradMode):
+    """Set recording on or off at once; as a context manager or decorator, for its extent."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self._mode = bool(mode)
+        self._before = _recording.get()
+        _recording.set(self._mode)
+
+    def __enter__(self) -> None:
+        # The constructor has switched already; what held before it comes back at the end.
+        self._outer.append(self._before)
+        _recording.set(self._mode)
+
+    def _fresh(self) -> _GradMode:
+        switch = set_grad_enabled.__new__(set_grad_enabled)
+        _GradMode.__init__(switch)
+        switch._mode, switch._before = self._mode, _recording.get()
+        return switch
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Run every call of `function` in this mode, and undo the switch made here."""
+        _recording.set(self._before)
+        return super().__call__(function)
+
+    def __repr__(self) -> str:
+        return f"set_grad_enabled(mode={self._mode})"
+
+
+def inference_mode(mode: bool = True) -> no_grad:
+    """Not implemented yet; `no_grad` gives the same values.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError("inference_mode is not implemented yet: use no_grad().")

@@ -1,0 +1,1003 @@
+"""How an operation is declared, and how a call of it runs and is recorded.
+
+The grammar of a rule
+---------------------
+A *rule* is a lambda over a namespace `xp` (`namespace.py`) and named values::
+
+    lambda xp, g, a: g * a
+
+Its parameter names say what it needs, and only that is saved by the forward:
+
+* `xp`, `g`: always the first two: the namespace, and the cotangent of the output;
+* `y`: the output; the inputs by their names in the forward (`x`; `a, b`; ...);
+* `x_shape`: the shape of the input `x`, without keeping `x` itself;
+* any metadata of the forward by its name (`dim`, `keepdim`).
+
+It returns the cotangent of one input, and is pure mathematics: linear in `g`, operators and
+Namespace functions only; no methods, no `+=`, no `if` on values. It need not undo broadcasting or
+promotion: the engine does (`Node.restore`). So that it can be read three ways: run on raw arrays,
+recorded on Tensors, printed as source text.
+
+Complex numbers: a rule is written as for real numbers. Where it is holomorphic the engine is handed
+conj(rule(conj(g))), PyTorch's convention (the gradient is conj(dL/dz)). The few functions that are
+not holomorphic say so and spell their conjugates out.
+
+Declarators
+-----------
+`unary`, `binary`, `comparison`: elementwise operations; the decorated function gives the public
+signature and the documentation, the declarator the body. `primitive`: any other rule-bearing
+operation, called by a public function, which checks and normalises the arguments. `public`: what
+every public function is registered with: methods, faces, samples.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, Literal, TypeVar, overload
+
+import numpy as np
+
+from . import dtypes
+from .device import CPU, Array, Backend, Device, TensorType, is_array, type_of
+from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
+from .graph import CONSTANT, METADATA, OUTPUT, Node, Pullback, Rule, next_sequence, output_of
+from .mode import is_grad_enabled
+from .namespace import Namespace
+from .samples import Bad, Maker, Sample, over, over_pairs
+from .tensor import Tensor, new_tensor, wrap
+
+__all__ = [
+    "OPS",
+    "Op",
+    "binary",
+    "comparison",
+    "primitive",
+    "promote",
+    "public",
+    "recorded",
+    "unary",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Formula = Callable[..., Any]
+
+
+@dataclass
+class Op:
+    """A public operation: what its declaration says, for dispatch, documentation and tests.
+
+    Attributes:
+        name: of the function, as in PyTorch.
+        call: the function.
+        path: where it stands in the library, and in PyTorch: `"exp"`, `"nn.functional.relu"`.
+        methods: the names under which Tensor has it.
+        numpy: NumPy's names for it, each with a function of NumPy's signature over Tensors.
+        array_api: its name in the array API standard, if it has one.
+        kind: `"unary"`, `"binary"`, `"comparison"`, `"primitive"` or `"composite"`.
+        differentiable: False where no gradient flows through any input.
+        samples: makes the arguments that the suite runs it on.
+        errors: makes calls that must raise.
+        rules: the elementwise rules, where it has them.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    path: str
+    methods: tuple[str, ...]
+    numpy: dict[str, Callable[..., Any]]
+    array_api: str | None
+    kind: str
+    differentiable: bool
+    samples: Callable[[Maker], Sequence[Sample]] | None
+    errors: Callable[[Maker], Sequence[Bad]] | None
+    rules: tuple[Formula | None, ...] = field(default=())
+
+
+OPS: Final[dict[str, Op]] = {}
+"""Every public operation by its path."""
+
+NUMPY_FACES: Final[dict[str, Callable[..., Any]]] = {}
+"""By NumPy's (or Namespace's) name: a function of that signature over Tensors."""
+
+
+class _Recorded:
+    """The Namespace over Tensors: what a rule calls is recorded, so it can be differentiated."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        try:
+            function = NUMPY_FACES[name]
+        except KeyError:
+            raise AttributeError(f"no operation has the NumPy face {name!r}.") from None
+        setattr(self, name, function)
+        return function
+
+
+recorded: Final[Any] = _Recorded()
+
+
+def public(
+    *,
+    path: str | None = None,
+    methods: Sequence[str] | None = None,
+    numpy: str | dict[str, Callable[..., Any] | None] | None = None,
+    array_api: str | None = None,
+    kind: str = "composite",
+    differentiable: bool = True,
+    samples: Callable[[Maker], Sequence[Sample]] | None = None,
+    errors: Callable[[Maker], Sequence[Bad]] | None = None,
+    rules: tuple[Formula | None, ...] = (),
+) -> Callable[[F], F]:
+    """Register a public function; see `Op` for the arguments. Returns the function itself."""
+
+    def declare(function: F) -> F:
+        name = function.__name__.rstrip("_")
+        faces = dict.fromkeys([numpy] if isinstance(numpy, str) else numpy or ())
+        if isinstance(numpy, dict):
+            faces.update(numpy)
+        op = Op(
+            name,
+            function,
+            path or name,
+            tuple(methods if methods is not None else ()),
+            {face: adapter or function for face, adapter in faces.items()},
+            array_api,
+            kind,
+            differentiable,
+            samples,
+            errors,
+            rules,
+        )
+        assert op.path not in OPS, op.path
+        OPS[op.path] = op
+        NUMPY_FACES.update(op.numpy)
+        for method in op.methods:
+            setattr(Tensor, method, function)
+        return function
+
+    return declare
+
+
+def parameters(rule: Formula) -> tuple[str, ...]:
+    """The names of a rule's parameters."""
+    code = rule.__code__
+    return code.co_varnames[: code.co_argcount]
+
+
+def camel(name: str) -> str:
+    """`"log_softmax"` as `"LogSoftmax"`."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+# rules as the engine calls them --------------------------------------------------------------
+
+
+def _adapt(rule: Formula, layout: tuple[str, ...]) -> Rule:
+    """`rule` as a function of `(xp, g, saved)`, with `saved` laid out as named."""
+    at = tuple(layout.index(name) for name in parameters(rule)[2:])
+    if not at:
+        return lambda xp, g, s: rule(xp, g)
+    if len(at) == 1:
+        (i,) = at
+        return lambda xp, g, s: rule(xp, g, s[i])
+    if len(at) == 2:
+        i, j = at
+        return lambda xp, g, s: rule(xp, g, s[i], s[j])
+    return lambda xp, g, s: rule(xp, g, *[s[i] for i in at])
+
+
+def _conjugated(rule: Rule) -> Rule:
+    return lambda xp, g, s: xp.conj(rule(xp, xp.conj(g), s))
+
+
+def _picker(number: int) -> Rule:
+    return lambda xp, g, s: g[number]
+
+
+def _getter(at: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """A function that picks the elements `at` from a tuple, as a tuple."""
+    if len(at) > 1:
+        return operator.itemgetter(*at)
+    if at:
+        (i,) = at
+        return lambda values: (values[i],)
+    return lambda values: ()
+
+
+# elementwise operations ----------------------------------------------------------------------
+
+_FLOATS = tuple(t for t in dtypes.ALL if t.is_floating_point)
+_NOT_COMPLEX = tuple(t for t in dtypes.ALL if not t.is_complex)
+
+
+class _Elementwise:
+    """What the calls of one elementwise operation share.
+
+    Attributes:
+        table: by `TensorType.code`, the implementation of the direct path; None where operands
+            must go through `general` first (promotion, complex numbers, a device not yet used).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        graph: str,
+        forward: str | Formula,
+        rules: tuple[Formula | None, ...],
+        letters: tuple[str, ...],
+        result: str,
+        holomorphic: bool,
+    ) -> None:
+        self.name = name
+        self.graph = graph
+        self.forward = forward
+        self.rules = rules
+        self.letters = letters
+        self.result = result
+        self.holomorphic = holomorphic
+        self.scalar_rule = rules[0]
+        self.scalar_graph = graph
+        self.direct = _FLOATS if result == "float" else _NOT_COMPLEX
+        self.table: list[Callable[..., Any] | None] = [None] * TensorType.COUNT
+        self._variants: dict[tuple[tuple[bool | None, ...], bool], Pullback] = {}
+        implementation = self.implementation(CPU.backend)
+        for t in self.direct:
+            self.table[TensorType(CPU, t).code] = implementation
+
+    def implementation(self, backend: Backend) -> Callable[..., Any]:
+        """The forward on raw arrays."""
+        if isinstance(self.forward, str):
+            function: Callable[..., Any] = getattr(backend.xp, self.forward)
+            return function
+        return partial(self.forward, backend.xp)
+
+    def chosen(self, wanted: tuple[bool | None, ...]) -> tuple[Formula, ...]:
+        """The rules of the wanted inputs."""
+        if wanted == (True, None):
+            return () if self.scalar_rule is None else (self.scalar_rule,)
+        return tuple(r for r, want in zip(self.rules, wanted, strict=True) if want and r)
+
+    def layout(self, wanted: tuple[bool | None, ...]) -> tuple[str, ...]:
+        """The names that the rules of the wanted inputs need, in the order they are saved."""
+        needed = {name for rule in self.chosen(wanted) for name in parameters(rule)[2:]}
+        return tuple(name for name in ("y", *self.letters) if name in needed)
+
+    def pullback(self, wanted: tuple[bool | None, ...], complex: bool = False) -> Pullback:
+        """The Pullback where the inputs marked True require grad; None marks a Python scalar."""
+        found = self._variants.get((wanted, complex))
+        if found is None:
+            layout = self.layout(wanted)
+            numbers: list[int | None] = []
+            for want in wanted:
+                numbers.append(sum(n is not None for n in numbers) if want else None)
+            of = {"y": OUTPUT}
+            for letter, number, want in zip(self.letters, numbers, wanted, strict=True):
+                constant = METADATA if want is None else CONSTANT
+                of[letter] = constant if number is None else number
+            rules = [_adapt(rule, layout) for rule in self.chosen(wanted)]
+            if complex and self.holomorphic:
+                rules = [_conjugated(rule) for rule in rules]
+            found = self._variants[wanted, complex] = Pullback(
+                self.scalar_graph if wanted == (True, None) else self.graph,
+                tuple(rules),
+                tuple(of[n] for n in layout),
+                tuple(numbers),
+            )
+        return found
+
+    def general(self, *inputs: Any) -> Tensor:
+        """A call with operands of any kind: promotes, runs, records."""
+        operands = [self.operand(value, i) for i, value in enumerate(inputs)]
+        device = common_device(self.name, operands)
+        dtype = common_dtype(operands)
+        if self.result == "float" and not dtype.is_inexact:
+            dtype = dtypes.get_default_dtype()
+        kind = TensorType(device, dtype)
+        f = self.table[kind.code]
+        if f is None:
+            f = self.implementation(device.backend)
+            if dtype in self.direct:
+                self.table[kind.code] = f
+        raw = [cast_raw(v._array, v._type, kind) if isinstance(v, Tensor) else v for v in operands]
+        try:
+            y = f(*raw)
+        except Exception as error:
+            raise self.explain(error, operands) from error
+        if not isinstance(y, device.backend.ndarray):
+            y = kind.asarray(y)
+        y_type = kind.bool_type if self.result == "bool" else type_of(y)
+        out = new_tensor(y, y_type, y.shape)
+        tensors = [v for v in operands if isinstance(v, Tensor)]
+        wanted = tuple(
+            None
+            if not isinstance(v, Tensor)
+            else v._requires_grad and rule is not None and y_type.recordable
+            for v, rule in zip(operands, self.rules, strict=True)
+        )
+        if any(wanted) and is_grad_enabled():
+            values = dict(zip(("y", *self.letters), (y, *raw), strict=True))
+            recorded_inputs = [v for v in tensors if v._requires_grad]
+            restore = None
+            if any(v._shape != y.shape or v._type is not y_type for v in recorded_inputs):
+                restore = tuple((v._shape, v._type) for v in recorded_inputs)
+            out._requires_grad = True
+            out._node = Node(
+                self.pullback(wanted, dtype.is_complex),
+                tuple(v._node or v for v in recorded_inputs),
+                tuple(values[n] for n in self.layout(wanted)),
+                y_type,
+                restore,
+            )
+        return out
+
+    def operand(self, value: Any, position: int) -> Any:
+        """A Tensor or a Python scalar for `value`."""
+        return operand(self.name, value, position)
+
+    def explain(self, error: Exception, operands: Sequence[Any]) -> Exception:
+        """The error to raise where NumPy or CuPy raised `error`."""
+        return explain(self.name, error, operands)
+
+
+def operand(name: str, value: Any, position: int = 0) -> Any:
+    """A Tensor or a Python scalar for an argument of the operation `name`.
+
+    NumPy's scalars count as Python's: they have no say in the dtype of the result.
+
+    Raises:
+        ArgumentTypeError: it is neither, nor an array.
+    """
+    if isinstance(value, np.generic):  # np.float64 is a float too
+        return value.item()
+    if isinstance(value, Tensor | bool | int | float | complex):
+        return value
+    if is_array(value):
+        return wrap(value)
+    raise ArgumentTypeError(
+        f"{name}(): argument {position + 1} must be a Tensor, an array or a number, "
+        f"not {type(value).__qualname__}."
+    )
+
+
+def common_device(name: str, operands: Sequence[Any]) -> Device:
+    """The device that all Tensors are on; a 0-d Tensor on the CPU may join any.
+
+    Raises:
+        DeviceError: they are on several.
+        ArgumentTypeError: there is no Tensor.
+    """
+    found: Device | None = None
+    for v in operands:
+        if isinstance(v, Tensor) and (v._shape or v.is_cuda):
+            device = v._type.device
+            if found is not None and found is not device:
+                raise DeviceError(
+                    f"{name}: Expected all tensors to be on the same device, but found at least "
+                    f"two devices, {found} and {device}! Move one with .to({str(found)!r})."
+                )
+            found = device
+    if found is None:
+        if not any(isinstance(v, Tensor) for v in operands):
+            raise ArgumentTypeError(f"{name}(): at least one argument must be a Tensor.")
+        found = CPU
+    return found
+
+
+def common_dtype(operands: Sequence[Any]) -> dtypes.dtype:
+    """PyTorch's result type of Tensors and Python scalars."""
+    ranks: list[dtypes.dtype | None] = [None, None, None]
+    for v in operands:
+        if isinstance(v, Tensor):
+            rank, dtype = int(not v._shape), v._type.dtype
+        else:
+            rank, dtype = 2, dtypes.scalar_dtype(v)
+        so_far = ranks[rank]
+        ranks[rank] = dtype if so_far is None else dtypes.promote_types(so_far, dtype)
+    return dtypes.result_category(*ranks)
+
+
+def cast_raw(array: Array, source: TensorType, target: TensorType) -> Array:
+    """A raw array in another dtype, on another device; itself where nothing changes."""
+    if source.device is not target.device:
+        array = target.device.backend.send(source.device.backend.fetch(array), target.device)
+    if source.dtype is not target.dtype:
+        array = target.xp.astype(array, target.numpy)
+    return array
+
+
+def explain(name: str, error: Exception, operands: Sequence[Any]) -> Exception:
+    """The error to raise where NumPy or CuPy raised `error` for these operands."""
+    tensors = [v for v in operands if isinstance(v, Tensor)]
+    shapes = [v._shape for v in tensors]
+    listed = ", ".join(map(str, shapes))
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        a, b = shapes[:2]
+        for back in range(1, min(len(a), len(b)) + 1):
+            if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+                return ShapeError(
+                    f"{name}: The size of tensor a ({a[-back]}) must match the size of tensor b "
+                    f"({b[-back]}) at non-singleton dimension {max(len(a), len(b)) - back}: "
+                    f"shapes {listed} do not broadcast."
+                )
+        return ShapeError(f"{name}: shapes {listed} do not broadcast.")
+    if isinstance(error, TypeError):
+        kinds = ", ".join(v._type.dtype.name for v in tensors)
+        return DTypeError(f"{name}: not implemented for {kinds} ({error}).")
+    if isinstance(error, ValueError):
+        return ArgumentError(f"{name}: {error}")
+    return error
+
+
+def promote(name: str, *values: Any) -> list[Tensor]:
+    """Tensors of one dtype on one device for operands of any kind; the casts are recorded.
+
+    Raises:
+        ArgumentTypeError: one is no operand, or none is a Tensor.
+        DeviceError: they are on several devices.
+    """
+    operands = [operand(name, value, number) for number, value in enumerate(values)]
+    kind = TensorType(common_device(name, operands), common_dtype(operands))
+    return [
+        (v if v._type is kind else v.to(kind.device, kind.dtype))
+        if isinstance(v, Tensor)
+        else wrap(kind.asarray(v, dtype=kind.numpy))
+        for v in operands
+    ]
+
+
+def _elementwise_op(
+    signature: F,
+    call: Callable[..., Any],
+    *,
+    kind: str,
+    numpy: str | dict[str, Callable[..., Any] | None] | None,
+    methods: Sequence[str] | None,
+    rules: tuple[Formula | None, ...],
+    **record: Any,
+) -> F:
+    """Give `call` the name and documentation of `signature`, and register it."""
+    call.__name__ = signature.__name__
+    call.__qualname__ = signature.__qualname__
+    call.__module__ = signature.__module__
+    call.__doc__ = signature.__doc__
+    call.__wrapped__ = signature  # type: ignore[attr-defined]  # inspect.signature reads it
+    if methods is None:
+        methods = (signature.__name__,)
+    return public(numpy=numpy, methods=methods, kind=kind, rules=rules, **record)(call)  # type: ignore[return-value]
+
+
+_new: Final = object.__new__
+
+
+def unary(
+    forward: str | Formula,
+    rule: Formula | None = None,
+    *,
+    result: str = "float",
+    holomorphic: bool = True,
+    graph: str | None = None,
+    numpy: str | dict[str, Callable[..., Any] | None] | None = None,
+    array_api: str | None = None,
+    methods: Sequence[str] | None = None,
+    path: str | None = None,
+    samples: Callable[[Maker], Sequence[Sample]] | None = None,
+    errors: Callable[[Maker], Sequence[Bad]] | None = None,
+) -> Callable[[F], F]:
+    """Declare an elementwise function of one Tensor.
+
+    Args:
+        forward: the name of a Namespace function, or a formula `lambda xp, x: ...`.
+        rule: its VJP, in the letters `xp, g, y, x`; None if it has no derivative.
+        result: dtype of the result: `"float"` (integers become the default dtype), `"same"`,
+            or `"bool"`.
+        holomorphic: see the module's text.
+        graph: the name of its node, if that is not the function's in camel case and `Backward0`.
+        numpy: NumPy's name for it; or a mapping from names to functions of NumPy's signature
+            (None where that is the function's own).
+        array_api: its name in the array API standard.
+        methods: Tensor's names for it; the function's own by default.
+        path: where it stands in the library, if not at the top.
+        samples: as in `Op`; real numbers in [-2, 2) by default.
+        errors: as in `Op`.
+    """
+
+    def declare(signature: F) -> F:
+        name = signature.__name__
+        node_name = graph or camel(name) + "Backward0"
+        op = _Elementwise(name, node_name, forward, (rule,), ("x",), result, holomorphic)
+        table, general = op.table, op.general
+        if rule is None:
+            saves_x = saves_y = False
+            pullback = None
+        else:
+            layout = op.layout((True,))
+            saves_x, saves_y = "x" in layout, "y" in layout
+            pullback = op.pullback((True,))
+        to_bool = result == "bool"
+
+        def call(input: Tensor) -> Tensor:
+            if input.__class__ is not Tensor:
+                return general(input)
+            kind = input._type
+            f = table[kind.code]
+            if f is None:
+                return general(input)
+            x = input._array
+            y = f(x)
+            shape = input._shape
+            if not shape:
+                y = kind.asarray(y)
+            t: Tensor = _new(Tensor)
+            t._array = y
+            t._shape = shape
+            t._grad = None
+            t._type = kind.bool_type if to_bool else kind
+            if pullback is not None and input._requires_grad and is_grad_enabled():
+                n: Node = _new(Node)
+                n.pullback = pullback
+                n.edges = (input._node or input,)
+                if saves_x:
+                    n.saved = (y, x) if saves_y else (x,)
+                else:
+                    n.saved = (y,) if saves_y else ()
+                n.type = kind
+                n.restore = None
+                n.sequence = next_sequence()
+                n.retained = None
+                t._node = n
+                t._requires_grad = True
+            else:
+                t._node = None
+                t._requires_grad = False
+            return t
+
+        return _elementwise_op(
+            signature,
+            call,
+            kind="unary",
+            numpy=numpy,
+            methods=methods,
+            rules=(rule,),
+            array_api=array_api,
+            path=path,
+            differentiable=rule is not None,
+            samples=samples or over(-2.0, 2.0),
+            errors=errors,
+        )
+
+    return declare
+
+
+def binary(
+    forward: str | Formula,
+    rule_a: Formula | None,
+    rule_b: Formula | None,
+    *,
+    result: str = "same",
+    holomorphic: bool = True,
+    graph: str | None = None,
+    numpy: str | dict[str, Callable[..., Any] | None] | None = None,
+    array_api: str | None = None,
+    methods: Sequence[str] | None = None,
+    reflected: str | None = None,
+    scalar_rule: Formula | None = None,
+    scalar_graph: str | None = None,
+    path: str | None = None,
+    samples: Callable[[Maker], Sequence[Sample]] | None = None,
+    errors: Callable[[Maker], Sequence[Bad]] | None = None,
+) -> Callable[[F], F]:
+    """Declare an elementwise function of two operands, with broadcasting and promotion.
+
+    Args:
+        forward: the name of a Namespace function, or a formula `lambda xp, a, b: ...`.
+        rule_a: the VJP of the first operand, in the letters `xp, g, y, a, b`.
+        rule_b: that of the second; both None if it has no derivative.
+        result: dtype of the result: `"same"` as the promoted operands, `"float"`, `"bool"`.
+        holomorphic: as for `unary`; so are the others that are not explained here.
+        graph: the name of its node.
+        numpy: NumPy's name for it.
+        array_api: its name in the array API standard.
+        methods: Tensor's names for it.
+        path: where it stands in the library.
+        samples: as in `Op`; all ways of broadcasting numbers in [-2, 2) by default.
+        errors: as in `Op`.
+        reflected: Tensor's name for it with the operands exchanged, for example `"__rsub__"`.
+        scalar_rule: the VJP of the first operand where the second is a Python number.
+        scalar_graph: the name of the node there.
+    """
+
+    def declare(signature: F) -> F:
+        name = signature.__name__
+        node_name = graph or camel(name) + "Backward0"
+        op = _Elementwise(
+            name, node_name, forward, (rule_a, rule_b), ("a", "b"), result, holomorphic
+        )
+        op.scalar_rule = scalar_rule or rule_a
+        op.scalar_graph = scalar_graph or node_name
+        table, general, explain = op.table, op.general, op.explain
+        differentiable = rule_a is not None or rule_b is not None
+        to_bool = result == "bool"
+
+        def variant(a: bool | None, b: bool | None) -> tuple[Pullback, bool, bool, bool]:
+            layout = op.layout((a, b))
+            return op.pullback((a, b)), "y" in layout, "a" in layout, "b" in layout
+
+        none: Any = (None, False, False, False)
+        both = variant(True, True) if rule_a and rule_b else none
+        only_a = variant(True, False) if rule_a else none
+        only_b = variant(False, True) if rule_b else none
+        scalar_b = variant(True, None) if rule_a else none
+        scalar_a = variant(None, True) if rule_b else none
+
+        def call(input: Any, other: Any) -> Tensor:
+            restore: Any = None
+            if input.__class__ is Tensor:
+                kind = input._type
+                f = table[kind.code]
+                if f is None:
+                    return general(input, other)
+                a = input._array
+                shape = input._shape
+                if other.__class__ is Tensor:
+                    if other._type is not kind:
+                        return general(input, other)
+                    b = other._array
+                    try:
+                        y = f(a, b)
+                    except Exception as error:
+                        raise explain(error, (input, other)) from error
+                    if shape is not other._shape and shape != other._shape:
+                        shape = y.shape
+                        restore = ((input._shape, kind), (other._shape, kind))
+                    if input._requires_grad:
+                        chosen = both if other._requires_grad else only_a
+                    else:
+                        chosen = only_b if other._requires_grad else None
+                elif kind.recordable and (other.__class__ is float or other.__class__ is int):
+                    b = other
+                    y = f(a, b)
+                    chosen = scalar_b if input._requires_grad else None
+                else:
+                    return general(input, other)
+            elif other.__class__ is Tensor and (input.__class__ is float or input.__class__ is int):
+                kind = other._type
+                f = table[kind.code]
+                if f is None or not kind.recordable:
+                    return general(input, other)
+                a = input
+                b = other._array
+                shape = other._shape
+                y = f(a, b)
+                chosen = scalar_a if other._requires_grad else None
+            else:
+                return general(input, other)
+            if not shape:
+                y = kind.asarray(y)
+            t: Tensor = _new(Tensor)
+            t._array = y
+            t._shape = shape
+            t._grad = None
+            t._type = kind.bool_type if to_bool else kind
+            if chosen is None or not differentiable or not is_grad_enabled():
+                t._node = None
+                t._requires_grad = False
+                return t
+            pullback, saves_y, saves_a, saves_b = chosen
+            n: Node = _new(Node)
+            n.pullback = pullback
+            if chosen is both:
+                n.edges = (input._node or input, other._node or other)
+            elif chosen is only_a or chosen is scalar_b:
+                n.edges = (input._node or input,)
+                if restore is not None:
+                    restore = restore[:1]
+            else:
+                n.edges = (other._node or other,)
+                if restore is not None:
+                    restore = restore[1:]
+            if saves_y:
+                n.saved = (y, *((a,) if saves_a else ()), *((b,) if saves_b else ()))
+            elif saves_a:
+                n.saved = (a, b) if saves_b else (a,)
+            else:
+                n.saved = (b,) if saves_b else ()
+            n.type = kind
+            n.restore = restore
+            n.sequence = next_sequence()
+            n.retained = None
+            t._node = n
+            t._requires_grad = True
+            return t
+
+        if reflected is not None:
+
+            def exchanged(self: Tensor, other: Any) -> Tensor:
+                return call(other, self)
+
+            exchanged.__name__ = exchanged.__qualname__ = reflected
+            setattr(Tensor, reflected, exchanged)
+
+        return _elementwise_op(
+            signature,
+            call,
+            kind="binary" if differentiable else "comparison",
+            numpy=numpy,
+            methods=methods,
+            rules=(rule_a, rule_b),
+            array_api=array_api,
+            path=path,
+            differentiable=differentiable,
+            samples=samples or over_pairs(),
+            errors=errors,
+        )
+
+    return declare
+
+
+def comparison(forward: str | Formula, **record: Any) -> Callable[[F], F]:
+    """Declare an elementwise function of two operands that gives bool and has no derivative."""
+    return binary(forward, None, None, result="bool", **record)
+
+
+# all other operations ------------------------------------------------------------------------
+
+
+class _Primitive:
+    """A rule-bearing operation that is not elementwise; see `primitive`."""
+
+    def __init__(
+        self,
+        name: str,
+        forward: Formula,
+        rules: tuple[Formula | None, ...],
+        joint: Formula | None,
+        inputs: int | None,
+        outputs: str,
+        bilinear: bool,
+        graph: str,
+    ) -> None:
+        names = parameters(forward)
+        assert names[0] == "xp", name
+        self.name = name
+        self.graph = graph
+        self.forward = forward
+        self.rules = rules
+        self.joint = joint
+        self.several_outputs = outputs == "several"
+        self.bilinear = bilinear
+        self.letters = names[1 : 1 + (1 if inputs is None else inputs)]
+        self.metadata = names[1 + len(self.letters) :]
+        self.variadic = inputs is None
+        shapes = tuple(f"{letter}_shape" for letter in self.letters)
+        self.values = ("y", *self.letters, *shapes, *self.metadata)
+        self._implementations: list[Callable[..., Any] | None] = [None, None]
+        self._variants: dict[Any, Any] = {}
+
+    def run(self, kind: TensorType, *args: Any) -> Any:
+        """The forward on raw arrays."""
+        f = self._implementations[kind.device.kind]
+        if f is None:
+            backend = kind.device.backend
+            f = backend.forward.get(self.name) or partial(self.forward, backend.xp)
+            self._implementations[kind.device.kind] = f
+        return f(*args)
+
+    def variant(self, wanted: tuple[bool, ...], kind: TensorType) -> Any:
+        """The Pullback, and the getter of its saved values, where these inputs require grad."""
+        key = wanted, kind.dtype.is_complex, kind.device.kind
+        found = self._variants.get(key)
+        if found is None:
+            found = self._variants[key] = self._make_variant(wanted, kind)
+        return found
+
+    def _make_variant(self, wanted: tuple[bool, ...], kind: TensorType) -> Any:
+        numbers: list[int | None] = []
+        for want in wanted:
+            numbers.append(sum(n is not None for n in numbers) if want else None)
+        fused = kind.device.backend.backward.get(self.name)
+        chosen: list[Formula]
+        if self.joint is not None:
+            chosen = [self.joint]
+        else:
+            chosen = [r for r, want in zip(self.rules, wanted, strict=True) if want and r]
+        needed = {n for rule in chosen for n in parameters(rule)[2:]} - {"wanted"}
+        layout = tuple(n for n in self.values if n in needed)
+        of: dict[str, int] = {"y": OUTPUT}
+        if not self.variadic:
+            for letter, number in zip(self.letters, numbers, strict=True):
+                of[letter] = CONSTANT if number is None else number
+        sources = tuple(of.get(n, METADATA) for n in layout)
+        holomorphic = self.bilinear and kind.dtype.is_complex
+        joint = None
+        if self.joint is not None:
+            joint = _adapt_joint(self.joint, layout, wanted)
+            if holomorphic:
+                plain = joint
+                joint = lambda xp, g, s: tuple(
+                    None if d is None else xp.conj(d) for d in plain(xp, xp.conj(g), s)
+                )
+            rules = [_picker(i) for i, want in enumerate(wanted) if want]
+        else:
+            rules = [_adapt(rule, layout) for rule in chosen]
+            if holomorphic:
+                rules = [_conjugated(rule) for rule in rules]
+            if fused is not None:
+                joint = _with_kernel(fused, rules, layout, wanted)
+                rules = [_picker(i) for i in range(len(rules))]
+        pullback = Pullback(self.graph, tuple(rules), sources, tuple(numbers), joint)
+        return pullback, _getter([self.values.index(n) for n in layout])
+
+    def result(self, inputs: Sequence[Tensor], y: Any, args: tuple[Any, ...]) -> Any:
+        """The Tensor (or Tensors) for the raw `y`, recorded if an input requires grad."""
+        kind = inputs[0]._type
+        if self.several_outputs:
+            return self._results(inputs, y, args)
+        if not isinstance(y, kind.device.backend.ndarray):
+            y = kind.asarray(y)
+        y_type = kind if y.dtype is kind.numpy else type_of(y)
+        out = new_tensor(y, y_type, y.shape)
+        if y_type.recordable:
+            node = self.record(inputs, y, y_type, args)
+            if node is not None:
+                out._node = node
+                out._requires_grad = True
+        return out
+
+    def _results(self, inputs: Sequence[Tensor], ys: Any, args: tuple[Any, ...]) -> Any:
+        outs = [wrap(y) for y in ys]
+        node = self.record(inputs, None, inputs[0]._type, args)
+        if node is not None:
+            for number, out in enumerate(outs):
+                if out._type.recordable:
+                    out._node = output_of(node, number, out._type)
+                    out._requires_grad = True
+        return tuple(outs)
+
+    def record(
+        self, inputs: Sequence[Tensor], y: Any, y_type: TensorType, args: tuple[Any, ...]
+    ) -> Node | None:
+        """The Node of this call, or None if there is nothing to record."""
+        if not (self.rules or self.joint) or not is_grad_enabled():
+            return None
+        wanted = tuple([t._requires_grad for t in inputs])
+        if True not in wanted:
+            return None
+        if not self.variadic and self.rules:
+            wanted = tuple([w and r is not None for w, r in zip(wanted, self.rules, strict=True)])
+            if True not in wanted:
+                return None
+        pullback, getter = self.variant(wanted, y_type)
+        edges = tuple([t._node or t for t, w in zip(inputs, wanted, strict=True) if w])
+        if self.variadic:
+            shapes: tuple[Any, ...] = (tuple([t._shape for t in inputs]),)
+        else:
+            shapes = tuple([t._shape for t in inputs])
+        count = len(shapes)
+        saved = getter((y, *args[:count], *shapes, *args[count:]))
+        return Node(pullback, edges, saved, y_type)
+
+    def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
+        """The error to raise where NumPy or CuPy raised `error`."""
+        if isinstance(error, ValueError | TypeError) and not isinstance(error, ShapeError):
+            listed = ", ".join(f"{t._shape} {t._type.dtype.name}" for t in inputs)
+            base = ShapeError if isinstance(error, ValueError) else DTypeError
+            return base(f"{self.name}: {error} (operands: {listed}).")
+        return error
+
+
+def _adapt_joint(joint: Formula, layout: tuple[str, ...], wanted: tuple[bool, ...]) -> Any:
+    names = parameters(joint)[2:]
+
+    def call(xp: Namespace, g: Any, saved: tuple[Any, ...]) -> Any:
+        values = dict(zip(layout, saved, strict=True), wanted=wanted)
+        return joint(xp, g, *[values[n] for n in names])
+
+    return call
+
+
+def _with_kernel(
+    kernel: Formula, rules: list[Rule], layout: tuple[str, ...], wanted: tuple[bool, ...]
+) -> Any:
+    """One fused kernel for all gradients of raw arrays; the rules where they are recorded."""
+    names = parameters(kernel)
+
+    def call(xp: Namespace, g: Any, saved: tuple[Any, ...]) -> Any:
+        if xp is recorded:
+            return [rule(xp, g, saved) for rule in rules]
+        values = dict(zip(layout, saved, strict=True), g=g, wanted=wanted)
+        gradients = kernel(*[values.get(n) for n in names])
+        return [d for d, want in zip(gradients, wanted, strict=True) if want]
+
+    return call
+
+
+@overload
+def primitive(
+    name: str,
+    forward: Formula,
+    *rules: Formula | None,
+    joint: Formula | None = None,
+    inputs: int | None = -1,
+    outputs: Literal["one"] = "one",
+    bilinear: bool = False,
+    graph: str | None = None,
+) -> Callable[..., Tensor]: ...
+@overload
+def primitive(
+    name: str,
+    forward: Formula,
+    *rules: Formula | None,
+    joint: Formula | None = None,
+    inputs: int | None = -1,
+    outputs: Literal["several"],
+    bilinear: bool = False,
+    graph: str | None = None,
+) -> Callable[..., tuple[Tensor, ...]]: ...
+def primitive(
+    name: str,
+    forward: Formula,
+    *rules: Formula | None,
+    joint: Formula | None = None,
+    inputs: int | None = -1,
+    outputs: Literal["one", "several"] = "one",
+    bilinear: bool = False,
+    graph: str | None = None,
+) -> Callable[..., Any]:
+    """Declare a rule-bearing operation that is not elementwise.
+
+    Args:
+        name: of the operation; also the name of the kernels that may stand in for it on a device.
+        forward: `lambda xp, x, dim: ...` over raw arrays: first the arrays, then the metadata.
+        rules: a VJP per array (None where nothing flows), by the grammar at the top of the module.
+        joint: instead of rules, one function that returns the VJPs of all arrays as a sequence;
+            it may also ask for `wanted`, a bool per array.
+        inputs: how many arrays there are, if that is not the number of rules; None for a sequence
+            of any length (`forward` then takes the sequence, `joint` the tuple `<name>_shape`).
+        outputs: `"several"` if `forward` returns a sequence of arrays: then `g` is a mapping from
+            the number of an output to its cotangent, and those absent are zero.
+        bilinear: the rules need conjugates on complex numbers. (Rules that are linear with real
+            coefficients need none, such as those of `sum` or `reshape`.)
+        graph: the name of its node, with the number, if it is not that of the operation.
+
+    Returns:
+        A function of the Tensors and then the metadata, all positional. They are not checked.
+    """
+    count = len(rules) if inputs == -1 else inputs
+    op = _Primitive(
+        name, forward, rules, joint, count, outputs, bilinear, graph or camel(name) + "Backward0"
+    )
+    run, result, failed = op.run, op.result, op.failed
+
+    def apply_one(x: Tensor, *metadata: Any) -> Any:
+        a = x._array
+        try:
+            y = run(x._type, a, *metadata)
+        except Exception as error:
+            raise failed(error, (x,)) from error
+        return result((x,), y, (a, *metadata))
+
+    def apply_several(*args: Any) -> Any:
+        assert count is not None
+        tensors = args[:count]
+        arrays = tuple([t._array for t in tensors])
+        try:
+            y = run(tensors[0]._type, *arrays, *args[count:])
+        except Exception as error:
+            raise failed(error, tensors) from error
+        return result(tensors, y, (*arrays, *args[count:]))
+
+    def apply_sequence(tensors: Sequence[Tensor], *metadata: Any) -> Any:
+        arrays = [t._array for t in tensors]
+        try:
+            y = run(tensors[0]._type, arrays, *metadata)
+        except Exception as error:
+            raise failed(error, tensors) from error
+        return result(tensors, y, (None, *metadata))
+
+    if count is None:
+        return apply_sequence
+    return apply_one if count == 1 else apply_several

@@ -1,0 +1,1 @@
+"""The operations, one module per family. Importing a module registers what it declares."""

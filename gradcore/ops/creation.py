@@ -1,0 +1,633 @@
+"""Making Tensors: from data, filled, in ranges, at random."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..device import CPU, Array, Device, TensorType, is_array
+from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from ..op import NUMPY_FACES, cast_raw, public
+from ..random import Generator, default_generator
+from ..samples import sample
+from ..tensor import Tensor, new_tensor, wrap
+
+__all__ = [
+    "arange",
+    "as_tensor",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_numpy",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
+DType = Any
+DeviceLike = str | Device | None
+
+
+def _leaf(array: Array, requires_grad: bool) -> Tensor:
+    t = wrap(array)
+    if requires_grad:
+        _may_require_grad(t._type.dtype)
+        t._requires_grad = True
+    return t
+
+
+def _may_require_grad(dtype: dtypes.dtype) -> None:
+    if not dtype.is_inexact:
+        raise DTypeError(
+            "Only Tensors of floating point and complex dtype can require gradients, "
+            f"and this one is {dtype}."
+        )
+
+
+# from data -------------------------------------------------------------------------------------
+
+
+def _first_leaf(data: Any) -> Any:
+    while isinstance(data, list | tuple) and len(data):
+        data = data[0]
+    return data
+
+
+def _check_nesting(data: Any) -> None:
+    """Raise PyTorch's error for a sequence that is no rectangular array."""
+
+    def shape_of(value: Any, depth: int) -> tuple[int, ...]:
+        if not isinstance(value, list | tuple):
+            if isinstance(value, str | bytes) or not (
+                isinstance(value, Tensor | np.generic | bool | int | float | complex)
+                or is_array(value)
+            ):
+                raise ArgumentTypeError(f"tensor(): invalid data type '{type(value).__name__}'.")
+            return tuple(getattr(value, "shape", ()))
+        if not value:
+            return (0,)
+        first = shape_of(value[0], depth + 1)
+        for other in value[1:]:
+            shape = shape_of(other, depth + 1)
+            if shape != first:
+                if len(shape) == len(first) and shape:
+                    raise ShapeError(
+                        f"expected sequence of length {first[0]} at dim {depth + 1} "
+                        f"(got {shape[0]})."
+                    )
+                raise ShapeError(
+                    f"expected a rectangular sequence, but at dim {depth + 1} there are elements "
+                    f"of shapes {first} and {shape}."
+                )
+        return (len(value), *first)
+
+    shape_of(data, 0)
+
+
+def _host_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray[Any, Any]:
+    """A new host array for Python data; floats have the default dtype."""
+    leaf = _first_leaf(data)
+    if isinstance(data, list | tuple) and isinstance(leaf, Tensor):
+        data = _without_tensors(data)
+    try:
+        array = np.array(data)
+    except (ValueError, TypeError, OverflowError):
+        array = np.array(None)
+    if array.dtype.kind not in "biufc":
+        _check_nesting(data)
+        if isinstance(leaf, int):
+            raise ArgumentError("Overflow when unpacking long long: an integer needs over 64 bits.")
+        raise ArgumentTypeError(f"tensor(): invalid data type '{type(leaf).__name__}'.")
+    if dtype is None and not isinstance(leaf, np.generic | np.ndarray | Tensor):
+        kind = array.dtype.kind
+        if kind == "f":
+            dtype = dtypes.get_default_dtype()
+        elif kind == "c":
+            dtype = dtypes.get_default_dtype().to_complex()
+        elif kind == "u":
+            raise ArgumentError("Overflow when unpacking long long: an integer is above 2**63 - 1.")
+    if dtype is None or array.dtype == dtype.dtype:
+        return array
+    return np.asarray(_cast(array, dtype))
+
+
+def _without_tensors(data: Any) -> Any:
+    if isinstance(data, list | tuple):
+        return [_without_tensors(value) for value in data]
+    return data._fetch() if isinstance(data, Tensor) else data
+
+
+def _cast(array: Array, dtype: dtypes.dtype) -> Array:
+    if array.dtype.kind == "c" and not dtype.is_complex and dtype is not dtypes.bool_:
+        array = array.real
+    with np.errstate(all="ignore"):
+        return array.astype(dtype.dtype)
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A new Tensor with a copy of `data`, a leaf.
+
+    Args:
+        data: a number, nested sequences of numbers, a NumPy or CuPy array, a Tensor.
+        dtype: default: that of an array; of Python numbers bool, int64, float32, complex64.
+        device: default: that of an array, else the CPU.
+        requires_grad: record what is done with it.
+
+    Raises:
+        ShapeError: nested sequences of different lengths.
+        ArgumentTypeError: `data` has elements that are no numbers.
+        DTypeError: `requires_grad` with integers or bools.
+    """
+    wanted = None if dtype is None else dtypes.to_dtype(dtype)
+    if isinstance(data, Tensor):
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), "
+            "rather than gradcore.tensor(sourceTensor).",
+            UserWarning,
+            stacklevel=2,
+        )
+        data = data._array
+    if is_array(data):
+        source = wrap(data)
+        target = source._type.device if device is None else Device(device).open()
+        kind = TensorType(target, wanted or source.dtype)
+        array = cast_raw(source._array, source._type, kind)
+        if array is data or _may_share(array, data):
+            array = array.copy()
+        return _leaf(array, requires_grad)
+    host = _host_array(data, wanted)
+    if requires_grad:
+        _may_require_grad(dtypes.from_numpy_dtype(host.dtype))
+    return _leaf(_place(host, device), requires_grad)
+
+
+def _may_share(array: Array, data: Array) -> bool:
+    return (
+        isinstance(array, np.ndarray)
+        and isinstance(data, np.ndarray)
+        and bool(np.may_share_memory(array, data))
+    )
+
+
+def _place(host: np.ndarray[Any, Any], device: DeviceLike) -> Array:
+    if device is None:
+        return host
+    target = Device(device).open()
+    return host if target is CPU else target.backend.send(host, target)
+
+
+def as_tensor(data: Any, dtype: DType = None, device: DeviceLike = None) -> Tensor:
+    """A Tensor for `data`, which shares memory and history with it where that is possible.
+
+    Args:
+        data: as for `tensor`.
+        dtype: default: that of the data.
+        device: default: that of the data.
+    """
+    if isinstance(data, Tensor) or is_array(data):
+        source = data if isinstance(data, Tensor) else wrap(data)
+        target = source._type.device if device is None else Device(device).open()
+        wanted = source.dtype if dtype is None else dtypes.to_dtype(dtype)
+        kind = TensorType(target, wanted)
+        return source if kind is source._type else source.to(kind.device, kind.dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A Tensor for `obj`: shares memory unless `copy` says otherwise or dtype or device differ."""
+    t = as_tensor(obj, dtype, device)
+    source = obj._array if isinstance(obj, Tensor) else obj
+    if copy is False and t._array is not source:
+        raise ArgumentError("asarray: a copy is needed, and copy=False forbids it.")
+    if copy and t._array is source:
+        t = t.clone()
+    if requires_grad:
+        t = t.detach().requires_grad_()
+    return t
+
+
+def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
+    """A Tensor that shares memory with a NumPy array.
+
+    Raises:
+        ArgumentTypeError: it is no NumPy array.
+        DTypeError: gradcore has no such dtype.
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise ArgumentTypeError(f"expected np.ndarray (got {type(ndarray).__name__}).")
+    return wrap(ndarray)
+
+
+# filled ----------------------------------------------------------------------------------------
+
+
+def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
+    """The shape in `name(2, 3)` or `name((2, 3))`."""
+    dims = size[0] if len(size) == 1 and isinstance(size[0], list | tuple) else size
+    try:
+        shape = tuple(int(n.__index__()) for n in dims)
+    except AttributeError:
+        raise ArgumentTypeError(
+            f"{name}(): the size must be integers, but got {tuple(dims)}."
+        ) from None
+    for n in shape:
+        if n < 0:
+            raise ShapeError(
+                f"{name}: Trying to create tensor with negative dimension {n}: {list(shape)}."
+            )
+    return shape
+
+
+def _kind(dtype: DType, device: DeviceLike) -> TensorType:
+    return TensorType(
+        CPU if device is None else Device(device).open(),
+        dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype),
+    )
+
+
+def _made(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -> Tensor:
+    """The leaf that `make(module)` gives on the device of `kind`."""
+    if requires_grad:
+        _may_require_grad(kind.dtype)
+    array = kind.device.backend.on(kind.device, make)
+    return new_tensor(array, kind, array.shape, requires_grad)
+
+
+def zeros(
+    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A Tensor of zeros, of the default dtype unless `dtype` is given."""
+    shape, kind = _shape("zeros", size), _kind(dtype, device)
+    return _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+
+
+def ones(
+    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A Tensor of ones, of the default dtype unless `dtype` is given."""
+    shape, kind = _shape("ones", size), _kind(dtype, device)
+    return _made(lambda xp: xp.ones(shape, kind.numpy), kind, requires_grad)
+
+
+def empty(
+    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A Tensor whose elements are whatever was in memory."""
+    shape, kind = _shape("empty", size), _kind(dtype, device)
+    return _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A Tensor of `size` filled with a number, whose dtype it has unless `dtype` is given."""
+    value = fill_value.item() if isinstance(fill_value, Tensor | np.generic) else fill_value
+    shape = _shape("full", (size,))
+    kind = _kind(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
+    return _made(lambda xp: xp.full(shape, value, kind.numpy), kind, requires_grad)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """An n x m Tensor (m = n by default) with ones on the diagonal and zeros elsewhere."""
+    shape, kind = _shape("eye", (n, n if m is None else m)), _kind(dtype, device)
+    return _made(lambda xp: xp.eye(*shape, dtype=kind.numpy), kind, requires_grad)
+
+
+def _like(input: Tensor, dtype: DType, device: DeviceLike) -> TensorType:
+    return TensorType(
+        input._type.device if device is None else Device(device).open(),
+        input._type.dtype if dtype is None else dtypes.to_dtype(dtype),
+    )
+
+
+def _filled_like(name: str, adapter: Any = None) -> Callable[[Any], Any]:
+    return public(
+        numpy={name: adapter},
+        array_api=name,
+        differentiable=False,
+        samples=lambda make: [sample(make.real(2, 3)), sample(make.real()), sample(make.real(0))],
+    )
+
+
+@_filled_like("zeros_like", lambda a, dtype=None: zeros_like(a, dtype=dtype))
+def zeros_like(
+    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of the shape, dtype and device of `input`."""
+    shape, kind = input._shape, _like(input, dtype, device)
+    return _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+
+
+@_filled_like("ones_like", lambda a, dtype=None: ones_like(a, dtype=dtype))
+def ones_like(
+    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones of the shape, dtype and device of `input`."""
+    shape, kind = input._shape, _like(input, dtype, device)
+    return _made(lambda xp: xp.ones(shape, kind.numpy), kind, requires_grad)
+
+
+def empty_like(
+    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """A Tensor of the shape, dtype and device of `input` with whatever was in memory."""
+    shape, kind = input._shape, _like(input, dtype, device)
+    return _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+
+
+@public(
+    numpy={"full_like": lambda a, fill_value, dtype=None: full_like(a, fill_value, dtype=dtype)},
+    array_api="full_like",
+    differentiable=False,
+    samples=lambda make: [sample(make.real(2, 3), 1.5)],
+)
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A Tensor of the shape, dtype and device of `input` filled with a number."""
+    kind = _like(input, dtype, device)
+    return full(
+        input._shape, fill_value, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad
+    )
+
+
+# Namespace's own: a rule that needs zeros of another shape than its arguments.
+NUMPY_FACES["zeros"] = lambda shape, like: zeros(shape, dtype=like.dtype, device=like.device)
+
+
+# ranges ----------------------------------------------------------------------------------------
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The numbers start, start + step, ... before `end`; `arange(end)` starts at 0.
+
+    Raises:
+        ArgumentError: `step` is 0, or leads away from `end`.
+    """
+    if end is None:
+        start, end = 0, start
+    values = [v.item() if isinstance(v, Tensor | np.generic) else v for v in (start, end, step)]
+    first, last, by = values
+    if by == 0:
+        raise ArgumentError("arange: step must be nonzero.")
+    if (last - first) / by < 0:
+        raise ArgumentError(
+            "arange: upper bound and lower bound inconsistent with step sign: "
+            f"start {first}, end {last}, step {by}."
+        )
+    if dtype is None and all(isinstance(v, int) for v in values):
+        dtype = dtypes.int64
+    kind = _kind(dtype, device)
+    count = (
+        -((first - last) // by)
+        if all(isinstance(v, int) for v in values)
+        else math.ceil((last - first) / by)
+    )
+    host = first + by * np.arange(count)
+    return _made(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers at equal distances from `start` to `end`, both included."""
+    first, last = (v.item() if isinstance(v, Tensor | np.generic) else v for v in (start, end))
+    if steps < 0:
+        raise ArgumentError(f"linspace: number of steps must be non-negative, not {steps}.")
+    if dtype is None and (isinstance(first, complex) or isinstance(last, complex)):
+        dtype = dtypes.get_default_dtype().to_complex()
+    kind = _kind(dtype, device)
+    # From both ends to the middle, as PyTorch does: the result is symmetric.
+    exact = kind.numpy if kind.recordable else np.dtype(np.float64)
+    by = exact.type((last - first) / max(steps - 1, 1))
+    index = np.arange(steps)
+    ahead = exact.type(first) + by * index.astype(exact)
+    back = exact.type(last) - by * (steps - 1 - index).astype(exact)
+    host = np.where(index < steps // 2, ahead, back) if steps != 1 else ahead
+    return _made(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
+
+
+# at random -------------------------------------------------------------------------------------
+
+
+def _generator(given: Generator | None, kind: TensorType) -> Generator:
+    generator = default_generator(kind.device) if given is None else given
+    if generator.device is not kind.device:
+        raise ArgumentError(
+            f"Expected a '{kind.device}' device type for generator but found '{generator.device}'."
+        )
+    return generator
+
+
+def _random(
+    name: str,
+    draw: str,
+    shape: tuple[int, ...],
+    kind: TensorType,
+    requires_grad: bool,
+    generator: Generator | None,
+) -> Tensor:
+    if not kind.recordable:
+        raise DTypeError(f"{name}: not implemented for {kind.dtype}; expected a floating dtype.")
+    source = getattr(_generator(generator, kind), draw)
+    if kind.dtype.is_complex:
+        real = kind.dtype.to_real().dtype
+        array = source(shape, real) + 1j * source(shape, real)
+        if draw == "normal":
+            array = array * real.type(math.sqrt(0.5))  # variance 1 in all
+    else:
+        array = source(shape, kind.numpy)
+    array = kind.asarray(array)
+    return new_tensor(array, kind, array.shape, requires_grad)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Random numbers, uniform in [0, 1)."""
+    kind = _kind(dtype, device)
+    return _random("rand", "uniform", _shape("rand", size), kind, requires_grad, generator)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Random numbers, normal with mean 0 and variance 1."""
+    kind = _kind(dtype, device)
+    return _random("randn", "normal", _shape("randn", size), kind, requires_grad, generator)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Random integers in [low, high), int64 unless `dtype` is given; `randint(high, size)` from 0.
+
+    Raises:
+        ArgumentError: `high` is not above `low`.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if size is None or isinstance(high, list | tuple):
+        raise ArgumentTypeError("randint() needs high and size: randint(10, (2, 3)).")
+    if high <= low:
+        raise ArgumentError(
+            f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}."
+        )
+    kind = _kind(dtypes.int64 if dtype is None else dtype, device)
+    if requires_grad:
+        _may_require_grad(kind.dtype)
+    array = _generator(generator, kind).integers(low, high, _shape("randint", (size,)))
+    return _leaf(_cast(array, kind.dtype), requires_grad)
+
+
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The integers 0 to n - 1 in random order, int64 unless `dtype` is given."""
+    kind = _kind(dtypes.int64 if dtype is None else dtype, device)
+    if requires_grad:
+        _may_require_grad(kind.dtype)
+    (n,) = _shape("randperm", (n,))
+    return _leaf(_cast(_generator(generator, kind).permutation(n), kind.dtype), requires_grad)
+
+
+def rand_like(
+    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform random numbers of the shape, dtype and device of `input`."""
+    kind = _like(input, dtype, device)
+    return _random("rand_like", "uniform", input._shape, kind, requires_grad, None)
+
+
+def randn_like(
+    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
+    """Normal random numbers of the shape, dtype and device of `input`."""
+    kind = _like(input, dtype, device)
+    return _random("randn_like", "normal", input._shape, kind, requires_grad, None)
+
+
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Random integers in [low, high) of the shape, dtype and device of `input`."""
+    if high is None:
+        low, high = 0, low
+    kind = _like(input, dtype, device)
+    return randint(
+        low,
+        high,
+        input._shape,
+        dtype=kind.dtype,
+        device=kind.device,
+        requires_grad=requires_grad,
+    )
+
+
+def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def method(
+        self: Tensor,
+        *args: Any,
+        dtype: DType = None,
+        device: DeviceLike = None,
+        requires_grad: bool = False,
+    ) -> Tensor:
+        kind = _like(self, dtype, device)
+        return make(*args, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad)
+
+    method.__name__ = method.__qualname__ = f"new_{make.__name__}"
+    method.__doc__ = f"`{make.__name__}(...)` with the dtype and on the device of this Tensor."
+    return method
+
+
+for _make in (tensor, zeros, ones, empty, full):
+    setattr(Tensor, f"new_{_make.__name__}", _new(_make))

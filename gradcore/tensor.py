@@ -1,0 +1,503 @@
+"""The Tensor: an array, its device and dtype, and where it came from. No mathematics.
+
+The operations attach themselves as methods when their modules are imported (`op.py`); the list of
+their signatures for type checkers and readers stands at the end of the class.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import numpy as np
+
+from . import dtypes, printing
+from .device import Array, Device, TensorType, type_of
+from .errors import (
+    ArgumentTypeError,
+    DimensionError,
+    DTypeError,
+    GraphError,
+    ShapeError,
+)
+from .graph import Node, function_of
+
+if TYPE_CHECKING:
+    from .graph import AccumulateGrad, Edge
+
+__all__ = ["Size", "Tensor"]
+
+Shape = tuple[int, ...]
+
+
+class Size(tuple[int, ...]):
+    """The shape of a Tensor: a tuple of ints that prints as `gradcore.Size([2, 3])`."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """How many elements a Tensor of this shape has."""
+        return int(np.prod(self, dtype=np.int64))
+
+    def __repr__(self) -> str:
+        return f"gradcore.Size({list(self)})"
+
+
+class Tensor:
+    """An array that can be differentiated. Made by `gradcore.tensor`, `gradcore.zeros`, ...
+
+    Attributes:
+        requires_grad: whether operations on it are recorded. Can be set on leaves.
+        grad: the accumulated gradient of a leaf (or after `retain_grad`), or None.
+        grad_fn: the Node that made it, or None for a leaf.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_requires_grad", "_shape", "_type")
+
+    _array: Array
+    _type: TensorType
+    _shape: Shape
+    _node: Node | None
+    _grad: Tensor | None
+    _requires_grad: bool
+
+    __array_priority__ = 1000
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise ArgumentTypeError("make Tensors with gradcore.tensor(data), zeros, ones, randn, ...")
+
+    # what it is ------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The length of each dimension."""
+        return Size(self._shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of dimension `dim`."""
+        return Size(self._shape) if dim is None else self._shape[canonical_dim(dim, self.ndim)]
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self._shape)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self._shape)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return int(self._array.size)
+
+    nelement = numel
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The element type."""
+        return self._type.dtype
+
+    @property
+    def device(self) -> Device:
+        """The device that holds the values."""
+        return self._type.device
+
+    @property
+    def is_cuda(self) -> bool:
+        """True on a CUDA device."""
+        return self._type.device.kind == 1
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self._type.dtype.itemsize
+
+    element_size = property(lambda self: lambda: self._type.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return int(self._array.nbytes)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The step from one element to the next in each dimension, in elements."""
+        steps = tuple(step // self.itemsize for step in self._array.strides)
+        return steps if dim is None else steps[canonical_dim(dim, self.ndim)]
+
+    def is_contiguous(self) -> bool:
+        """True if the elements lie in memory in row-major order without gaps."""
+        return bool(self._array.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        """True for float16, float32, float64."""
+        return self._type.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """True for complex64, complex128."""
+        return self._type.dtype.is_complex
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        a = self._array
+        return int(a.data.ptr if self.is_cuda else a.__array_interface__["data"][0])
+
+    # where it came from ------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """True if operations on it are recorded."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if flag and not self._type.recordable:
+            raise DTypeError(
+                "only Tensors of floating point and complex dtype can require gradients, "
+                f"and this one is {self.dtype}."
+            )
+        self._set_requires_grad(flag)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set whether operations on this leaf are recorded, and return the leaf.
+
+        Raises:
+            GraphError: it is not a leaf.
+            DTypeError: its dtype has no gradients.
+        """
+        if requires_grad and not self._type.recordable:
+            raise DTypeError(
+                "only Tensors of floating point dtype can require gradients, "
+                f"and this one is {self.dtype}."
+            )
+        self._set_requires_grad(requires_grad)
+        return self
+
+    def _set_requires_grad(self, flag: bool) -> None:
+        if self._node is not None:
+            if not flag:
+                raise GraphError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use "
+                    "a computed variable in a subgraph that doesn't require differentiation use "
+                    "var_no_grad = var.detach()."
+                )
+            return
+        self._requires_grad = bool(flag)
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if the user made it, or if nothing was recorded."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | AccumulateGrad | None:
+        """The function that made it, or None for a leaf."""
+        return None if self._node is None else function_of(self._node)[0]
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of `grad_fn` it is."""
+        return 0 if self._node is None else function_of(self._node)[1]
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has accumulated, or None."""
+        if self._grad is None and self._node is not None and not self.retains_grad:
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
+                ".grad attribute won't be populated during autograd.backward(). If you indeed want "
+                "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
+                "non-leaf Tensor.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            self._check_grad(value)
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def _check_grad(self, value: object) -> None:
+        if not isinstance(value, Tensor):
+            raise ArgumentTypeError(
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                f"{type(value).__module__}.{type(value).__qualname__}."
+            )
+        if value is self:
+            raise GraphError("can't assign Variable as its own grad.")
+        if value._shape != self._shape:
+            raise ShapeError(
+                f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of "
+                f"size '{list(self._shape)}'. Please ensure that the gradient and the tensor are "
+                "the same size."
+            )
+        if value._type is not self._type:
+            raise DTypeError(
+                f"attempting to assign a gradient with dtype {value.dtype} on {value.device} to a "
+                f"tensor with dtype {self.dtype} on {self.device}. Please ensure that the gradient "
+                "and the tensor have the same dtype and device."
+            )
+
+    def retain_grad(self) -> None:
+        """Fill `.grad` of this non-leaf Tensor too. Of a leaf: nothing to do.
+
+        Raises:
+            GraphError: it does not require grad.
+        """
+        if not self._requires_grad:
+            raise GraphError("can't retain_grad on Tensor that has requires_grad=False.")
+        if self._node is not None and not self.retains_grad:
+            if self._node.retained is None:
+                self._node.retained = []
+            self._node.retained.append(weakref.ref(self))
+
+    @property
+    def retains_grad(self) -> bool:
+        """True after `retain_grad` on a non-leaf Tensor."""
+        retained = None if self._node is None else self._node.retained
+        return retained is not None and any(held() is self for held in retained)
+
+    def detach(self) -> Tensor:
+        """The same values without their history: a new leaf that shares memory."""
+        return new_tensor(self._array, self._type, self._shape)
+
+    @property
+    def data(self) -> Tensor:
+        """The same values without their history: a new leaf that shares memory. Can be set."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise ArgumentTypeError(
+                f"Variable data has to be a tensor, but got {type(value).__qualname__}."
+            )
+        if self._requires_grad and not value._type.recordable:
+            raise DTypeError(
+                "data set to a tensor that requires gradients must be floating point or complex "
+                f"dtype, not {value.dtype}."
+            )
+        self._array, self._type, self._shape = value._array, value._type, value._shape
+
+    def register_hook(self, hook: Any) -> NoReturn:
+        """Not implemented yet."""
+        raise NotImplementedError("hooks on Tensors are not implemented yet.")
+
+    register_post_accumulate_grad_hook = register_hook
+
+    # its values --------------------------------------------------------------------------------
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array that shares memory.
+
+        Args:
+            force: detach and copy to the CPU first where that is needed.
+
+        Raises:
+            GraphError: it requires grad (and `force` is not given).
+            ArgumentTypeError: it is on a CUDA device (and `force` is not given).
+        """
+        if self._requires_grad and not force:
+            raise GraphError(
+                "Can't call numpy() on Tensor that requires grad. "
+                "Use tensor.detach().numpy() instead."
+            )
+        if self.is_cuda and not force:
+            raise ArgumentTypeError(
+                f"can't convert {self.device} device type tensor to numpy. "
+                "Use Tensor.cpu() to copy the tensor to host memory first."
+            )
+        return self._fetch()
+
+    def _fetch(self) -> np.ndarray[Any, Any]:
+        return self._type.device.backend.fetch(self._array)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The value of a Tensor with one element, as a Python number. Waits for the device.
+
+        Raises:
+            ShapeError: it has more elements, or none.
+        """
+        if self._array.size != 1:
+            raise ShapeError(
+                f"a Tensor with {self._array.size} elements cannot be converted to Scalar."
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; of a 0-d Tensor, the number."""
+        return self._fetch().tolist()
+
+    def _scalar(self) -> Any:
+        if self._array.size != 1:
+            raise ShapeError("only one element tensors can be converted to Python scalars.")
+        if self._requires_grad:
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "
+                "behavior. Consider using tensor.detach() first.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return self._array.item()
+
+    def __bool__(self) -> bool:
+        if self._array.size == 1:
+            return bool(self._array.item())
+        values = "no values" if self._array.size == 0 else "more than one value"
+        raise ShapeError(f"Boolean value of Tensor with {values} is ambiguous.")
+
+    def __float__(self) -> float:
+        return float(self._scalar())
+
+    def __int__(self) -> int:
+        return int(self._scalar())
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar())
+
+    def __index__(self) -> int:
+        if self._array.size != 1 or self._type.dtype.is_inexact:
+            raise ArgumentTypeError(
+                "only integer tensors of a single element can be converted to an index."
+            )
+        return int(self._array.item())
+
+    def __len__(self) -> int:
+        if not self._shape:
+            raise ArgumentTypeError("len() of a 0-d tensor.")
+        return self._shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._shape:
+            raise ArgumentTypeError("iteration over a 0-d tensor.")
+        return iter(self.unbind(0))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self._shape else format(str(self), spec)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        _not_in_place("x[index] = value")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise GraphError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+                "protocol at the moment. Use tensor.detach() first."
+            )
+        twin = new_tensor(self._array.copy(), self._type, self._shape, self._requires_grad)
+        memo[id(self)] = twin
+        twin._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        return twin
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (self._fetch(), str(self.device), self._requires_grad)
+
+
+def _rebuild(array: np.ndarray[Any, Any], device: str, requires_grad: bool) -> Tensor:
+    target = Device(device).open()
+    return wrap(target.backend.send(array, target), requires_grad)
+
+
+def _not_in_place(what: str) -> NoReturn:
+    raise NotImplementedError(
+        f"{what}: in-place operations are not implemented yet; write it out of place."
+    )
+
+
+def _in_place(name: str) -> Any:
+    def operate(self: Tensor, *args: Any, **kwargs: Any) -> NoReturn:
+        _not_in_place(name)
+
+    operate.__name__ = name
+    return operate
+
+
+_IN_PLACE = """
+    __iadd__ __isub__ __imul__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __imatmul__ __iand__
+    __ior__ __ixor__ add_ sub_ mul_ div_ pow_ copy_ fill_ zero_ clamp_ neg_ exp_ sqrt_ masked_fill_
+    index_put_ normal_ uniform_ detach_
+"""
+for _name in _IN_PLACE.split():
+    setattr(Tensor, _name, _in_place(_name))
+
+_new: Final = object.__new__
+
+
+def new_tensor(
+    array: Array,
+    type: TensorType,
+    shape: Shape,
+    requires_grad: bool = False,
+    node: Node | None = None,
+) -> Tensor:
+    """A Tensor around `array`, which has that type and shape."""
+    t = _new(Tensor)
+    t._array = array
+    t._type = type
+    t._shape = shape
+    t._node = node
+    t._grad = None
+    t._requires_grad = requires_grad
+    return t
+
+
+def wrap(array: Array, requires_grad: bool = False) -> Tensor:
+    """A leaf around a raw array, whose memory it shares."""
+    return new_tensor(array, type_of(array), array.shape, requires_grad)
+
+
+def edge_of(t: Tensor) -> Edge:
+    """Where the gradient of a Tensor that requires grad goes."""
+    return t._node or t
+
+
+def canonical_dim(dim: int, ndim: int) -> int:
+    """`dim` counted from the front; a 0-d Tensor is taken to have one dimension.
+
+    Raises:
+        DimensionError: it is out of range.
+    """
+    n = max(ndim, 1)
+    if not isinstance(dim, int | np.integer):
+        raise ArgumentTypeError(f"a dimension must be an int, not {type(dim).__qualname__}.")
+    if not -n <= dim < n:
+        raise DimensionError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+        )
+    return int(dim) % n
+
+
+def text(t: Tensor) -> str:
+    """The text of `print(t)`."""
+    suffixes = []
+    if t.is_cuda:
+        suffixes.append(f"device='{t.device}'")
+    if t._array.size == 0 and t.ndim != 1:
+        suffixes.append(f"size={t._shape}")
+    if t.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_) and not (
+        t.dtype.is_complex and t.dtype is dtypes.get_default_dtype().to_complex()
+    ):
+        suffixes.append(f"dtype={t.dtype}")
+    if t._node is not None:
+        suffixes.append(f"grad_fn=<{function_of(t._node)[0].name()}>")
+    elif t._requires_grad:
+        suffixes.append("requires_grad=True")
+    return printing.format_tensor(t._fetch(), suffixes=suffixes)
