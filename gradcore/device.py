@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, cast
 import numpy as np
 
 from . import dtypes
+from .erf import erf as numpy_erf
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, MissingPackageError
 from .namespace import NUMPY_NAMES, Namespace
 
@@ -315,16 +316,37 @@ def _own_functions(module: Any) -> dict[str, Callable[..., Any]]:
     def zeros(shape: tuple[int, ...], like: Array) -> Array:
         return module.zeros(shape, like.dtype)
 
+    def erf(x: Array) -> Array:
+        if module is np:
+            return numpy_erf(x)
+        return importlib.import_module("cupyx.scipy.special").erf(x)
+
+    negative, exp, add, divide = module.negative, module.exp, module.add, module.divide
+
+    def sigmoid(x: Array) -> Array:
+        if x.dtype.itemsize < 4:
+            return sigmoid(x.astype(np.float32)).astype(x.dtype)
+        if x.dtype.kind == "c":
+            return 0.5 * module.tanh(0.5 * x) + 0.5
+        y = negative(x, module.empty_like(x))
+        # Where exp(-x) is infinite the quotient is the right 0; by tanh it would be 0 from -18 on.
+        with np.errstate(over="ignore"):
+            exp(y, y)
+        add(y, 1, y)
+        return divide(1, y, y)
+
     def matrix_transpose(x: Array) -> Array:
         return x.swapaxes(-1, -2)
 
     return {
         "matrix_transpose": matrix_transpose,
         "astype": astype,
+        "erf": erf,
         "getitem": getitem,
         "put": put,
         "put_along_axis": put_along_axis,
         "send": send,
+        "sigmoid": sigmoid,
         "sum_to": sum_to,
         "zeros": zeros,
     }
@@ -427,9 +449,20 @@ class TensorType:
         dtype: the element type.
         code: index into an op's table of implementations: same device kind and dtype, same code.
         recordable: the dtype can require gradients.
+        scalars: Python numbers as arrays of this dtype, see `scalar`.
     """
 
-    __slots__ = ("asarray", "bool_type", "code", "device", "dtype", "numpy", "recordable", "xp")
+    __slots__ = (
+        "asarray",
+        "bool_type",
+        "code",
+        "device",
+        "dtype",
+        "numpy",
+        "recordable",
+        "scalars",
+        "xp",
+    )
 
     device: Device
     dtype: dtypes.dtype
@@ -439,6 +472,7 @@ class TensorType:
     numpy: np.dtype[Any]
     asarray: Callable[..., Array]
     bool_type: TensorType
+    scalars: dict[float, Array]
 
     COUNT: ClassVar[int] = 2 * len(dtypes.ALL)
 
@@ -453,16 +487,37 @@ class TensorType:
             known.code = device.kind * len(dtypes.ALL) + dtype.code
             known.recordable = dtype.is_inexact
             known.xp, known.asarray = device.xp, device.backend.module.asarray
+            known.scalars = {}
             known = cls._known.setdefault((device, dtype), known)
             known.bool_type = known if dtype is dtypes.bool_ else cls(device, dtypes.bool_)
         return known
+
+    def scalar(self, value: float) -> Any:
+        """A Python number as an operand of this dtype.
+
+        NumPy takes a 0-d array in half the time of a Python number: it is made once per number.
+        """
+        if self.device.kind:
+            return value
+        array = np.array(value, self.numpy)
+        if value:  # 0.0 and -0.0 are one key
+            if len(self.scalars) >= 256:
+                self.scalars.clear()
+            self.scalars[value] = array
+        return array
 
     def __repr__(self) -> str:
         prefix = "gradcore.cuda" if self.device.kind else "gradcore"
         return f"{prefix}.{self.dtype.label}Tensor"
 
 
-_CPU_TYPES: Final = {t.dtype: TensorType(CPU, t) for t in dtypes.ALL}
+_CPU_BY_CODE: Final = tuple(TensorType(CPU, t) for t in dtypes.ALL)
+_CPU_TYPES: Final = {t.numpy: t for t in _CPU_BY_CODE}
+
+
+def cpu_type(dtype: dtypes.dtype) -> TensorType:
+    """The TensorType of arrays in host memory."""
+    return _CPU_BY_CODE[dtype.code]
 
 
 def type_of(array: Array) -> TensorType:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import heapq
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import copy_context
 from typing import Any, Final
 
 import numpy as np
 
 from .device import Array, TensorType
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
-from .graph import CONSTANT, FREED, METADATA, OUTPUT, Edge, Node, Pullback
+from .graph import CONSTANT, FREED, METADATA, OUTPUT, SCALAR, Edge, Node, Pullback
 from .mode import set_grad_enabled
 from .op import cast_raw, recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
@@ -37,6 +38,45 @@ def _references() -> int:
 
 _SOLE: Final = _references()
 """`sys.getrefcount(v)` for a local `v` that one dictionary holds beside it, and nothing else."""
+
+
+def _switch_of_warnings() -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    """Functions that switch NumPy's floating-point warnings off and back on.
+
+    `numpy.errstate` does it in 0.8 us. It sets a context variable: found here by comparing the
+    context inside and outside, that is set in 0.1 us.
+    """
+    before = copy_context()
+    with np.errstate(all="ignore"):
+        inside = copy_context()
+    changed = [(v, x) for v, x in inside.items() if v not in before or before[v] is not x]
+    if len(changed) != 1:
+
+        def enter() -> Any:
+            state = np.errstate(all="ignore")
+            state.__enter__()
+            return state
+
+        return enter, lambda state: state.__exit__(None, None, None)
+    ((variable, ignore),) = changed
+    return lambda: variable.set(ignore), variable.reset
+
+
+_silence, _restore_warnings = _switch_of_warnings()
+
+
+def _walk_silently(
+    roots: Iterable[tuple[Edge, Any]],
+    retain: bool,
+    only: set[Edge] | None = None,
+    captured: dict[Edge, Any] | None = None,
+) -> dict[Any, Any]:
+    """Walk on raw arrays, without NumPy's warnings: an infinite derivative is no mistake."""
+    token = _silence()
+    try:
+        return _walk(roots, retain, False, only, captured)
+    finally:
+        _restore_warnings(token)
 
 
 def _walk(
@@ -73,8 +113,9 @@ def _walk(
     while heap:
         node = pop(heap)[1]
         g = pending.pop(node)
-        if node.retained is not None:
-            _fill_retained(node, g)
+        pullback = node.pullback
+        if pullback.retained is not None:
+            _fill_retained(pullback.retained, g)
         if captured is not None and node in captured:
             captured[node] = g
             if only is not None and not any(edge in only for edge in node.edges):
@@ -82,7 +123,6 @@ def _walk(
         saved = node.saved
         if saved is None:
             raise GraphError(FREED)
-        pullback = node.pullback
         if record:
             xp = recorded
             saved = _unpack(node, saved)
@@ -145,6 +185,8 @@ def _unpack(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     for value, source in zip(saved, node.pullback.sources, strict=True):
         if source == METADATA:
             values.append(value)
+        elif source == SCALAR:
+            values.append(value.item() if isinstance(value, np.ndarray) else value)
         elif source == CONSTANT:
             values.append(wrap(value))
         elif source == OUTPUT:
@@ -168,9 +210,8 @@ def _primal(value: Array, edge: Edge, restore: Any, number: int) -> Tensor:
     return t
 
 
-def _fill_retained(node: Node, g: Any) -> None:
-    assert node.retained is not None
-    for reference in node.retained:
+def _fill_retained(references: Iterable[Callable[[], Tensor | None]], g: Any) -> None:
+    for reference in references:
         t = reference()
         if t is not None:
             new = g if isinstance(g, Tensor) else wrap(_own(g, t._type))
@@ -184,40 +225,35 @@ def _own(g: Any, type: TensorType) -> Array:
 
 def _fill_leaves(leaves: dict[Tensor, Any], record: bool) -> None:
     """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
-    new: list[tuple[Tensor, Any]] = []
+    if record:
+        for leaf, g in leaves.items():
+            old = leaf._grad
+            leaf._grad = g.clone() if old is None else old + g
+        return
+    references = sys.getrefcount
     while leaves:
         leaf, g = leaves.popitem()
         type = leaf._type
-        if record:
-            old = leaf._grad
-            new.append((leaf, g.clone() if old is None else old + g))
-            continue
-        if leaf._grad is not None and leaf._grad._node is None:
-            new.append((leaf, g))
-            continue
-        if not (
-            g.__class__ is np.ndarray
-            # `holder.get(0)` in _references and `popitem` here leave one reference less.
-            and sys.getrefcount(g) < _SOLE
-            and g.base is None
-            and g.dtype == type.numpy
-            and g.flags.c_contiguous
-        ):
-            g = _own(g, type)
-        if leaf._grad is not None:
-            g = leaf._grad._array + g
-        new.append((leaf, new_tensor(g, type, leaf._shape)))
-        g = None
-    for leaf, value in new:
-        if isinstance(value, Tensor):
-            leaf._grad = value
+        held = leaf._grad
+        if held is None:
+            if not (
+                g.__class__ is np.ndarray
+                # In `_references` a dictionary held it too: here it is one reference less.
+                and references(g) < _SOLE
+                and g.base is None
+                and g.dtype is type.numpy
+                and g.flags.c_contiguous
+            ):
+                g = _own(g, type)
+            leaf._grad = new_tensor(g, type, leaf._shape)
+        elif held._node is None and not _read_only(held._array):
+            held._array += g
         else:
-            assert leaf._grad is not None
-            held = leaf._grad
-            if held._array.__class__ is np.ndarray and not held._array.flags.writeable:
-                held._array = held._array + value
-            else:
-                held._array += value
+            leaf._grad = new_tensor(type.asarray(held._array + g), type, leaf._shape)
+
+
+def _read_only(array: Array) -> bool:
+    return array.__class__ is np.ndarray and not array.flags.writeable
 
 
 # what users call -----------------------------------------------------------------------------
@@ -311,8 +347,7 @@ def _run(
         with set_grad_enabled(True):
             found = _walk(roots, retain, True, only, captured)
     else:
-        with np.errstate(all="ignore"):
-            found = _walk(roots, retain, False, only, captured)
+        found = _walk_silently(roots, retain, only, captured)
     if captured is not None:
         found.update((edge, g) for edge, g in captured.items() if g is not None)
     return found
@@ -399,7 +434,11 @@ def _backward_method(
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         inputs: the Tensors whose `.grad` to fill; default: all leaves.
     """
-    backward(self, gradient, retain_graph, create_graph, inputs)
+    if create_graph or inputs is not None:
+        backward(self, gradient, retain_graph, create_graph, inputs)
+    else:
+        root = self._node or self, _seed(self, gradient, 0, False)
+        _fill_leaves(_walk_silently((root,), bool(retain_graph)), False)
 
 
 _backward_method.__name__ = "backward"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .device import TensorType
@@ -26,6 +27,7 @@ Rule: TypeAlias = Callable[[Namespace, Any, tuple[Any, ...]], Any]
 OUTPUT: Final = -1
 CONSTANT: Final = -2
 METADATA: Final = -3
+SCALAR: Final = -4
 """Where a saved value stands, if it is not an edge's primal: see `Pullback.sources`."""
 
 FREED: Final = (
@@ -48,12 +50,17 @@ class Pullback:
         joint: if not None, called first as `joint(xp, g, saved)`; the rules then pick from its
             result. For ops whose gradients share work, and for several outputs.
         sources: per saved value the number of the edge whose primal it is, or OUTPUT, CONSTANT
-            (an array nothing flows to) or METADATA (no array).
+            (an array nothing flows to), METADATA (no array) or SCALAR (a Python number, perhaps
+            as a 0-d array).
         frees: whether a saved value is an array, so that a second backward cannot run.
         inputs: per input of the op the number of its edge, or None.
+        retained: weak references to the Tensors whose `.grad` the node fills. Not None only in a
+            Pullback that one node has for itself.
     """
 
-    __slots__ = ("frees", "inputs", "joint", "name", "rules", "sources")
+    __slots__ = ("frees", "inputs", "joint", "name", "retained", "rules", "sources")
+
+    retained: list[Callable[[], Tensor | None]] | None
 
     def __init__(
         self,
@@ -67,8 +74,9 @@ class Pullback:
         self.rules = rules
         self.joint = joint
         self.sources = sources
-        self.frees = any(s != METADATA for s in sources)
+        self.frees = any(s > METADATA for s in sources)
         self.inputs = inputs
+        self.retained = None
 
 
 class Node:
@@ -82,7 +90,6 @@ class Node:
             to which the engine sums and casts.
         type: dtype and device of the output.
         sequence: falls with every node made.
-        retained: weak references to the Tensors whose `.grad` this node fills, or None.
     """
 
     __slots__ = (
@@ -90,7 +97,6 @@ class Node:
         "edges",
         "pullback",
         "restore",
-        "retained",
         "saved",
         "sequence",
         "type",
@@ -102,7 +108,6 @@ class Node:
     restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None
     type: TensorType
     sequence: int
-    retained: list[Callable[[], Tensor | None]] | None
 
     def __init__(
         self,
@@ -118,7 +123,6 @@ class Node:
         self.type = type
         self.restore = restore
         self.sequence = next_sequence()
-        self.retained = None
 
     def name(self) -> str:
         """The name of the function, for example `"MulBackward0"`."""
@@ -126,6 +130,13 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.pullback.name} object at {id(self):#x}>"
+
+    def retain(self, reference: Callable[[], Tensor | None]) -> None:
+        """Fill the `.grad` of a Tensor, given by a weak reference, when the cotangent passes."""
+        if self.pullback.retained is None:
+            self.pullback = copy(self.pullback)
+            self.pullback.retained = []
+        self.pullback.retained.append(reference)
 
     @property
     def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
@@ -203,7 +214,7 @@ def output_of(node: Node, number: int, type: TensorType) -> Node:
 def function_of(edge: Edge) -> tuple[Node | AccumulateGrad, int]:
     """The function an edge stands for, and the number of the output it is."""
     if isinstance(edge, Node):
-        if edge.pullback is _OUTPUT_OF:
+        if edge.pullback.rules is _OUTPUT_OF.rules:
             assert edge.saved is not None
             parent = edge.edges[0]
             assert isinstance(parent, Node)

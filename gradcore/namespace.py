@@ -132,6 +132,8 @@ class Namespace(Protocol):
     # gradcore's own
     astype: Function
     """`astype(x, dtype)`: `x` in another dtype; complex to real takes the real part."""
+    erf: Function
+    """`erf(x)`: the error function."""
     getitem: Function
     """`getitem(x, index)`: `x[index]`, never a scalar."""
     matrix_transpose: Function
@@ -144,6 +146,8 @@ class Namespace(Protocol):
     """`put_along_axis(v, indices, shape, axis)`: the adjoint of `take_along_axis`."""
     send: Function
     """`send(x, source, target)`: `x` of TensorType `source` in that of `target`."""
+    sigmoid: Function
+    """`sigmoid(x)`: 1 / (1 + exp(-x))."""
     sum_to: Function
     """`sum_to(x, shape)`: `x` summed to `shape`, the adjoint of `broadcast_to`."""
     zeros: Function
@@ -151,6 +155,17 @@ class Namespace(Protocol):
 
 
 OWN_NAMES = frozenset(
-    {"astype", "getitem", "matrix_transpose", "put", "put_along_axis", "send", "sum_to", "zeros"}
+    {
+        "astype",
+        "erf",
+        "getitem",
+        "matrix_transpose",
+        "put",
+        "put_along_axis",
+        "send",
+        "sigmoid",
+        "sum_to",
+        "zeros",
+    }
 )
 NUMPY_NAMES = frozenset(Namespace.__annotations__) - OWN_NAMES

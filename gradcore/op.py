@@ -43,7 +43,7 @@ import numpy as np
 from . import dtypes
 from .device import CPU, Array, Backend, Device, TensorType, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
-from .graph import CONSTANT, METADATA, OUTPUT, Node, Pullback, Rule, next_sequence, output_of
+from .graph import CONSTANT, METADATA, OUTPUT, SCALAR, Node, Pullback, Rule, next_sequence, output_of
 from .mode import is_grad_enabled
 from .namespace import Namespace
 from .samples import Bad, Maker, Sample, over, over_pairs
@@ -274,7 +274,7 @@ class _Elementwise:
                 numbers.append(sum(n is not None for n in numbers) if want else None)
             of = {"y": OUTPUT}
             for letter, number, want in zip(self.letters, numbers, wanted, strict=True):
-                constant = METADATA if want is None else CONSTANT
+                constant = SCALAR if want is None else CONSTANT
                 of[letter] = constant if number is None else number
             rules = [_adapt(rule, layout) for rule in self.chosen(wanted)]
             if complex and self.holomorphic:
@@ -547,7 +547,6 @@ def unary(
                 n.type = kind
                 n.restore = None
                 n.sequence = next_sequence()
-                n.retained = None
                 t._node = n
                 t._requires_grad = True
             else:
@@ -606,7 +605,8 @@ def binary(
         samples: as in `Op`; all ways of broadcasting numbers in [-2, 2) by default.
         errors: as in `Op`.
         reflected: Tensor's name for it with the operands exchanged, for example `"__rsub__"`.
-        scalar_rule: the VJP of the first operand where the second is a Python number.
+        scalar_rule: the VJP of the first operand where the second is a Python number, which
+            forward and rule then get as it is.
         scalar_graph: the name of the node there.
     """
 
@@ -619,19 +619,21 @@ def binary(
         op.scalar_rule = scalar_rule or rule_a
         op.scalar_graph = scalar_graph or node_name
         table, general, explain = op.table, op.general, op.explain
-        differentiable = rule_a is not None or rule_b is not None
+        differentiable = rule_a is not None
         to_bool = result == "bool"
+        as_arrays = scalar_rule is None
 
         def variant(a: bool | None, b: bool | None) -> tuple[Pullback, bool, bool, bool]:
             layout = op.layout((a, b))
             return op.pullback((a, b)), "y" in layout, "a" in layout, "b" in layout
 
-        none: Any = (None, False, False, False)
-        both = variant(True, True) if rule_a and rule_b else none
-        only_a = variant(True, False) if rule_a else none
-        only_b = variant(False, True) if rule_b else none
-        scalar_b = variant(True, None) if rule_a else none
-        scalar_a = variant(None, True) if rule_b else none
+        assert (rule_a is None) == (rule_b is None), name
+        both: Any = None
+        only_a, only_b, scalar_b, scalar_a = both, both, both, both
+        if differentiable:
+            both = variant(True, True)
+            only_a, only_b = variant(True, False), variant(False, True)
+            scalar_b, scalar_a = variant(True, None), variant(None, True)
 
         def call(input: Any, other: Any) -> Tensor:
             restore: Any = None
@@ -659,6 +661,10 @@ def binary(
                         chosen = only_b if other._requires_grad else None
                 elif kind.recordable and (other.__class__ is float or other.__class__ is int):
                     b = other
+                    if as_arrays:
+                        b = kind.scalars.get(other)
+                        if b is None:
+                            b = kind.scalar(other)
                     y = f(a, b)
                     chosen = scalar_b if input._requires_grad else None
                 else:
@@ -668,7 +674,9 @@ def binary(
                 f = table[kind.code]
                 if f is None or not kind.recordable:
                     return general(input, other)
-                a = input
+                a = kind.scalars.get(input)
+                if a is None:
+                    a = kind.scalar(input)
                 b = other._array
                 shape = other._shape
                 y = f(a, b)
@@ -682,7 +690,7 @@ def binary(
             t._shape = shape
             t._grad = None
             t._type = kind.bool_type if to_bool else kind
-            if chosen is None or not differentiable or not is_grad_enabled():
+            if chosen is None or not is_grad_enabled():
                 t._node = None
                 t._requires_grad = False
                 return t
@@ -708,7 +716,6 @@ def binary(
             n.type = kind
             n.restore = restore
             n.sequence = next_sequence()
-            n.retained = None
             t._node = n
             t._requires_grad = True
             return t

@@ -254,14 +254,12 @@ class Tensor:
         if not self._requires_grad:
             raise GraphError("can't retain_grad on Tensor that has requires_grad=False.")
         if self._node is not None and not self.retains_grad:
-            if self._node.retained is None:
-                self._node.retained = []
-            self._node.retained.append(weakref.ref(self))
+            self._node.retain(weakref.ref(self))
 
     @property
     def retains_grad(self) -> bool:
         """True after `retain_grad` on a non-leaf Tensor."""
-        retained = None if self._node is None else self._node.retained
+        retained = None if self._node is None else self._node.pullback.retained
         return retained is not None and any(held() is self for held in retained)
 
     def detach(self) -> Tensor:

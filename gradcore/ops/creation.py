@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from .. import dtypes
-from ..device import CPU, Array, Device, TensorType, is_array
+from ..device import CPU, Array, Device, TensorType, cpu_type, is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..op import NUMPY_FACES, cast_raw, public
 from ..random import Generator, default_generator
@@ -255,12 +256,13 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
 
 def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     """The shape in `name(2, 3)` or `name((2, 3))`."""
-    dims = size[0] if len(size) == 1 and isinstance(size[0], list | tuple) else size
+    if len(size) == 1 and isinstance(size[0], list | tuple):
+        (size,) = size
     try:
-        shape = tuple(int(n.__index__()) for n in dims)
-    except AttributeError:
+        shape = tuple(map(index, size))
+    except TypeError:
         raise ArgumentTypeError(
-            f"{name}(): the size must be integers, but got {tuple(dims)}."
+            f"{name}(): the size must be integers, but got {tuple(size)}."
         ) from None
     for n in shape:
         if n < 0:
@@ -271,18 +273,27 @@ def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 def _kind(dtype: DType, device: DeviceLike) -> TensorType:
-    return TensorType(
-        CPU if device is None else Device(device).open(),
-        dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype),
-    )
+    wanted = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
+    if device is None:
+        return cpu_type(wanted)
+    return TensorType(Device(device).open(), wanted)
 
 
 def _made(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -> Tensor:
     """The leaf that `make(module)` gives on the device of `kind`."""
     if requires_grad:
         _may_require_grad(kind.dtype)
-    array = kind.device.backend.on(kind.device, make)
+    array = make(np) if kind.device is CPU else kind.device.backend.on(kind.device, make)
     return new_tensor(array, kind, array.shape, requires_grad)
+
+
+def _filled(shape: tuple[int, ...], value: Any, kind: TensorType, requires_grad: bool) -> Tensor:
+    def make(xp: Any) -> Array:
+        array = xp.empty(shape, kind.numpy)
+        array.fill(value)  # numpy.ones and numpy.full do the same in twice the time
+        return array
+
+    return _made(make, kind, requires_grad)
 
 
 def zeros(
@@ -298,7 +309,7 @@ def ones(
 ) -> Tensor:
     """A Tensor of ones, of the default dtype unless `dtype` is given."""
     shape, kind = _shape("ones", size), _kind(dtype, device)
-    return _made(lambda xp: xp.ones(shape, kind.numpy), kind, requires_grad)
+    return _filled(shape, 1, kind, requires_grad)
 
 
 def empty(
@@ -321,7 +332,7 @@ def full(
     value = fill_value.item() if isinstance(fill_value, Tensor | np.generic) else fill_value
     shape = _shape("full", (size,))
     kind = _kind(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
-    return _made(lambda xp: xp.full(shape, value, kind.numpy), kind, requires_grad)
+    return _filled(shape, value, kind, requires_grad)
 
 
 def eye(
@@ -368,7 +379,7 @@ def ones_like(
 ) -> Tensor:
     """Ones of the shape, dtype and device of `input`."""
     shape, kind = input._shape, _like(input, dtype, device)
-    return _made(lambda xp: xp.ones(shape, kind.numpy), kind, requires_grad)
+    return _filled(shape, 1, kind, requires_grad)
 
 
 def empty_like(

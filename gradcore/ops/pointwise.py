@@ -406,9 +406,9 @@ def logaddexp(input: Any, other: Any) -> Tensor:
 
 
 @unary(
-    # tanh never overflows, where 1 / (1 + exp(-x)) does for large negative x.
-    lambda xp, x: 0.5 * xp.tanh(0.5 * x) + 0.5,
+    "sigmoid",
     lambda xp, g, y: g * ((1 - y) * y),
+    numpy="sigmoid",
 )
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x)) of each element."""

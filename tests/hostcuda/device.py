@@ -1,0 +1,285 @@
+"""Redirect CuPy to this machine's CPU: `install()` before `import cupy`.
+
+CuPy's Cython modules reach the CUDA runtime through the capsules in
+`cupy_backends.cuda.api.runtime.__pyx_capi__`, the driver and cuBLAS/cuRAND by dlopen, and NVRTC
+through one Python function. `install` replaces these four: device memory is fenced host memory and
+a "cubin" is a library that g++ made. Everything else (ndarray, ufuncs, casting, broadcasting,
+kernel code generation, errors on mixing with NumPy) is CuPy itself.
+"""
+
+import collections
+import ctypes
+import importlib.util
+import itertools
+import os
+import re
+import sys
+from pathlib import Path
+
+from hostcuda import compile as hc
+
+# What was done since the start: h2d, d2h, d2d, sync, malloc, compile. For kernels: launches().
+counters = collections.Counter()
+# Each is called with (source, options, name expressions) as CuPy asks for a compilation.
+on_compile = []
+
+N_DEVICES = int(os.environ.get("HOSTCUDA_DEVICES", "2"))
+
+_keep = []  # what CuPy holds pointers to
+_current = [0]
+_libraries = {}
+_handles = itertools.count(0x1000)
+_visible = [True]
+
+_C_TYPES = {
+    "int": ctypes.c_int,
+    "unsigned int": ctypes.c_uint,
+    "size_t": ctypes.c_size_t,
+    "intptr_t": ctypes.c_ssize_t,
+    "float": ctypes.c_float,
+    "uintmax_t": ctypes.c_uint64,
+    "PyObject *": ctypes.py_object,
+}
+_COPY_KINDS = {1: "h2d", 2: "d2h"}
+_DEVICE_ATTRIBUTES = {75: 9, 76: 0, 10: 32, 1: 1024, 16: 4, 8: 49152, 97: 232448, 39: 2048}
+_PROPERTIES = {
+    "name": b"hostcuda",
+    "warpSize": 32,
+    "multiProcessorCount": 4,
+    "maxThreadsPerBlock": 1024,
+    "sharedMemPerBlock": 49152,
+    "totalGlobalMem": 1 << 34,
+    "major": 9,
+    "minor": 0,
+}
+
+
+def launches():
+    """Return the number of kernels launched since the start."""
+    return _libraries["cuda"].hc_launches()
+
+
+def hide():
+    """Make CuPy find no device, as on a machine without a GPU."""
+    _set_visible(False)
+
+
+def show():
+    """Undo `hide`."""
+    _set_visible(True)
+
+
+def _set_visible(visible):
+    _visible[0] = visible
+    sys.modules["cupy"].cuda._available = None  # what cupy.cuda.is_available() remembers
+
+
+def _device_count():
+    if not _visible[0]:
+        runtime = sys.modules["cupy_backends.cuda.api.runtime"]
+        raise runtime.CUDARuntimeError(100)  # cudaErrorNoDevice
+    return N_DEVICES
+
+
+def _malloc(size, *_):
+    counters["malloc"] += 1
+    return _libraries["cuda"].hc_malloc(size)
+
+
+def _free(pointer, *_):
+    _libraries["cuda"].hc_free(pointer)
+
+
+def _memory_type(pointer):
+    return 2 if _libraries["cuda"].hc_owns(pointer) else 0
+
+
+def _memcpy(target, source, size, kind, *_):
+    counters[_COPY_KINDS.get(kind, "d2d")] += 1
+    ctypes.memmove(target, source, size)
+
+
+def _memset(pointer, value, size, *_):
+    ctypes.memset(pointer, value, size)
+
+
+def _sync(*_):
+    counters["sync"] += 1
+
+
+def _new_handle(*_):
+    return next(_handles)
+
+
+def _nothing(*_):
+    return None
+
+
+def _zero(*_):
+    return 0
+
+
+# The runtime's functions, by CuPy's names.
+_API = {
+    "getDevice": lambda: _current[0],
+    "setDevice": lambda device: _current.__setitem__(0, device),
+    "deviceGetAttribute": lambda attribute, device: _DEVICE_ATTRIBUTES.get(attribute, 0),
+    "getDeviceProperties": lambda device: dict(_PROPERTIES),
+    "memGetInfo": lambda: (1 << 34, 1 << 34),
+    "hostAlloc": lambda size, flags: _malloc(size),
+    "eventElapsedTime": lambda start, end: 0.0,
+    "_getCUDAMajorVersion": lambda: 12,
+    **dict.fromkeys(("driverGetVersion", "runtimeGetVersion"), lambda: 12090),
+    **dict.fromkeys(("malloc", "mallocManaged"), _malloc),
+    **dict.fromkeys(("free", "freeHost"), _free),
+    **dict.fromkeys(("memcpy", "memcpyAsync"), _memcpy),
+    **dict.fromkeys(("memset", "memsetAsync"), _memset),
+    **dict.fromkeys(("deviceSynchronize", "streamSynchronize", "eventSynchronize"), _sync),
+    "pointerGetMemoryType": _memory_type,
+    **dict.fromkeys(
+        (
+            "streamCreate",
+            "streamCreateWithFlags",
+            "streamCreateWithPriority",
+            "eventCreate",
+            "eventCreateWithFlags",
+        ),
+        _new_handle,
+    ),
+    **dict.fromkeys(
+        (
+            "deviceCanAccessPeer",
+            "streamIsCapturing",
+            "streamGetFlags",
+            "streamGetPriority",
+        ),
+        _zero,
+    ),
+    **dict.fromkeys(
+        (
+            "_ensure_context",
+            "streamDestroy",
+            "streamQuery",
+            "streamWaitEvent",
+            "eventDestroy",
+            "eventRecord",
+            "eventQuery",
+        ),
+        _nothing,
+    ),
+}
+
+
+def _patch_runtime(runtime):
+    """Point the module's functions, those for C (capsules) and those for Python, at _API."""
+
+    def pointer_attributes(pointer):
+        return runtime.PointerAttributes(0, pointer, pointer, _memory_type(pointer))
+
+    name_of, new = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_New
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    new.restype = ctypes.py_object
+    new.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    api = {
+        **_API,
+        "getDeviceCount": lambda: N_DEVICES,
+        "pointerGetAttributes": pointer_attributes,
+    }
+    for name, function in api.items():
+        if name in runtime.__pyx_capi__:
+            # For example b"int (int, int __pyx_skip_dispatch)".
+            signature = name_of(runtime.__pyx_capi__[name])
+            result, listed = re.fullmatch(r"(.+?) ?\((.*)\)", signature.decode()).groups()
+            args = [a for a in listed.split(", ") if a != "void"]
+            types = [
+                _C_TYPES.get(a.replace(" __pyx_skip_dispatch", ""), ctypes.c_void_p) for a in args
+            ]
+            given = sum("__pyx" not in a for a in args)
+            prototype = ctypes.PYFUNCTYPE(_C_TYPES.get(result, ctypes.py_object), *types)
+            callback = prototype(lambda *a, f=function, n=given: f(*a[:n]))
+            _keep.extend([callback, signature])
+            address = ctypes.cast(callback, ctypes.c_void_p)
+            runtime.__pyx_capi__[name] = new(address, signature, None)
+        setattr(runtime, name, function)
+    # An exception must not pass through C code that does not expect one: for Python alone.
+    runtime.getDeviceCount = _device_count
+
+
+def _preload(library, soname=None, user=None):
+    """Load fake<library>.c under the soname CuPy asks for: a later dlopen finds this copy.
+
+    With `user`, a module of CuPy's, every other symbol that it needs says "not supported".
+    """
+    source = hc.HERE / f"fake{library}.c"
+    text = source.read_text() if source.exists() else ""
+    if user:
+        backends = Path(importlib.util.find_spec("cupy_backends").origin).parent
+        (module,) = (backends / "cuda" / "libs").glob(f"{user}.*.so")
+        elf = module.read_bytes()
+        soname = re.search(rb"lib%s\.so\.\d+" % library.encode(), elf)[0].decode()
+        symbols = re.findall(rb"\0(%s[A-Z]\w*)(?=\0)" % library.encode(), elf)
+        for symbol in sorted({s.decode() for s in symbols}):
+            if not re.search(rf"\b{symbol}\b", text):
+                text += f"int {symbol}(void) {{ return 15; }}\n"
+    _libraries[library] = ctypes.CDLL(str(hc.build_c(text, soname)), mode=ctypes.RTLD_GLOBAL)
+    return soname
+
+
+def install(pool=False, dispatch=True):
+    """Make CuPy use this machine's CPU, and return the cupy module.
+
+    Args:
+        pool: Whether arrays come from CuPy's memory pool. If not, each has its own fences, and a
+            kernel's write out of bounds raises at the launch that made it.
+        dispatch: Whether NumPy functions accept device arrays, as in CuPy, where np.sum(x) is
+            cupy.sum(x). If not they raise, which finds code that names the wrong module. (Ufuncs
+            are always accepted: x * 2.0 goes through numpy.multiply.)
+    """
+    if "cupy" in sys.modules:
+        raise RuntimeError("hostcuda.install() must run before cupy is imported")
+    _preload("cuda", "libcuda.so.1")
+    _preload("cublasLt", _preload("cublas", user="cublas").replace("cublas", "cublasLt"))
+    _preload("curand", user="curand")
+    cuda = _libraries["cuda"]
+    cuda.hc_malloc.restype, cuda.hc_malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    cuda.hc_free.argtypes = cuda.hc_owns.argtypes = [ctypes.c_void_p]
+    cuda.hc_launches.restype = ctypes.c_long
+    cuda.hc_fences(0 if hc.ASAN else 1)
+    from cupy_backends.cuda.api import runtime
+
+    _patch_runtime(runtime)
+    import cupy
+    from cupy._core import _accelerator, core
+    from cupy.cuda import compiler, function
+
+    _accelerator.set_routine_accelerators([])  # device-wide CUB is compiled into CuPy
+    if not pool:
+        cupy.cuda.set_allocator(None)
+    headers = [core._get_header_dir_path(), *(o[2:] for o in core._get_cccl_include_options())]
+
+    def compile_module(source, options=(), *_, name_expressions=None, **__):
+        counters["compile"] += 1
+        expressions = tuple(name_expressions or ())
+        for callback in on_compile:
+            callback(source, options, expressions)
+        defines = [f"#define {o[2:].replace('=', ' ')}\n" for o in options if o.startswith("-D")]
+        library, mapping = hc.build("".join(defines) + source, headers, expressions)
+        module = function.Module()
+        module.load(str(library).encode() + b"\0")
+        if mapping:
+            module._set_mapping(mapping)
+        return module
+
+    def unsupported(*_, **__):
+        raise NotImplementedError(
+            "hostcuda: kernels compiled into CuPy do not run here; use cupy.random.RandomState"
+        )
+
+    def refuse(self, function, *_, **__):
+        raise TypeError(f"numpy.{function.__name__} was given a device array")
+
+    if not dispatch:
+        cupy.ndarray.__array_function__ = refuse
+    compiler._compile_module_with_cache = compile_module
+    cupy.random.default_rng = cupy.random.Generator = unsupported
+    return cupy

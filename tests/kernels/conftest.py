@@ -1,0 +1,106 @@
+"""These tests run on a GPU if there is one, else on hostcuda (../hostcuda/README.md)."""
+
+import contextlib
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))  # for hostcuda
+
+TOLERANCE = {
+    "float16": 4e-3,
+    "float32": 2e-5,
+    "float64": 1e-12,
+    "complex64": 2e-5,
+    "complex128": 1e-12,
+}
+
+
+def pytest_collection_finish(session):
+    """Redirect CuPy before the first test runs: once it is imported it is too late."""
+    if session.config.option.collectonly:
+        return
+    if any(HERE in item.path.parents for item in session.items):
+        from hostcuda import Unavailable, provide
+
+        with contextlib.suppress(Unavailable):  # the fixture `device` says it
+            provide()
+
+
+@pytest.fixture(scope="session")
+def device():
+    """Return "gpu" or "hostcuda", or skip."""
+    from hostcuda import Unavailable, provide
+
+    try:
+        return provide()
+    except Unavailable as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def cp(device):
+    """Return the cupy module."""
+    import cupy
+
+    if device == "gpu":
+        yield cupy
+        return
+    import hostcuda
+
+    hostcuda.show()
+    yield cupy
+    hostcuda.hide()
+
+
+@pytest.fixture
+def kernels(cp):
+    """Return the package under test."""
+    import gradcore_kernels
+
+    return gradcore_kernels
+
+
+@pytest.fixture
+def count(cp, device):
+    """Return a function that calls another and counts its launches, copies and synchronisations."""
+    if device != "hostcuda":
+        pytest.skip("launches are counted on hostcuda")
+    import hostcuda
+
+    def counted(function):
+        before, launches = hostcuda.counters.copy(), hostcuda.launches()
+        function()
+        return SimpleNamespace(
+            launches=hostcuda.launches() - launches,
+            copies_and_syncs={
+                kind: hostcuda.counters[kind] - before[kind]
+                for kind in ("h2d", "d2h", "d2d", "sync")
+                if hostcuda.counters[kind] != before[kind]
+            },
+        )
+
+    return counted
+
+
+@pytest.fixture
+def same(cp):
+    """Return a check of a device array against a float64 (or complex128) NumPy array."""
+
+    def check(got, expected, dtype):
+        assert isinstance(got, cp.ndarray)
+        assert got.dtype == dtype
+        assert got.shape == np.shape(expected)
+        tolerance = TOLERANCE[np.dtype(dtype).name]
+        finite = np.abs(expected)[np.isfinite(expected)]
+        scale = max(1.0, finite.max(initial=0.0))
+        wide = np.complex128 if np.dtype(dtype).kind == "c" else np.float64
+        np.testing.assert_allclose(
+            cp.asnumpy(got).astype(wide), expected, rtol=tolerance, atol=tolerance * scale
+        )
+
+    return check
