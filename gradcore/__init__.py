@@ -35,20 +35,19 @@ from .engine import backward as _backward
 from .errors import GradcoreError
 from .interop import numpy as _numpy_protocols
 from .mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from .ops import (
-    arithmetic,
-    comparison,
-    conversion,
-    creation,
-    pointwise,
-    product,
-)
+from .ops.activation import *
 from .ops.arithmetic import *
 from .ops.comparison import *
 from .ops.conversion import *
 from .ops.creation import *
+from .ops.index import *
+from .ops.layer import *
+from .ops.loss import *
+from .ops.norm import *
 from .ops.pointwise import *
 from .ops.product import *
+from .ops.reduction import *
+from .ops.shape import *
 from .printing import get_printoptions, set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensor import Size, Tensor

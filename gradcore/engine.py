@@ -186,7 +186,9 @@ def _unpack(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
         if source == METADATA:
             values.append(value)
         elif source == SCALAR:
-            values.append(value.item() if isinstance(value, np.ndarray) else value)
+            # On the CPU what is not an array is for a rule that takes Python numbers.
+            scalar = node.type.asarray(value, node.type.numpy) if node.type.device.kind else value
+            values.append(wrap(scalar) if hasattr(scalar, "dtype") else scalar)
         elif source == CONSTANT:
             values.append(wrap(value))
         elif source == OUTPUT:
@@ -301,7 +303,7 @@ def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
             f"Mismatch in shape: grad_output[{number}] has a shape of {g.shape} and "
             f"output[{number}] has a shape of {t.shape}."
         )
-    if g._type.dtype.is_complex and not type.dtype.is_complex:
+    if g._type.dtype.is_complex is not type.dtype.is_complex:
         raise GraphError(
             f"For complex Tensors, both grad_output and output are required to have the same "
             f"dtype. Mismatch in dtype: grad_output[{number}] has a dtype of {g.dtype} and "
@@ -414,7 +416,10 @@ def backward(
     found = _run(roots, retain_graph, create_graph, wanted)
     del roots
     if wanted is not None:
-        found = {t: found[edge_of(t)] for t in wanted if edge_of(t) in found}
+        # One that retains its grad was filled in passing.
+        found = {
+            t: found[edge_of(t)] for t in wanted if edge_of(t) in found and not t.retains_grad
+        }
     _fill_leaves(found, create_graph)
 
 

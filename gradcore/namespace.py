@@ -94,6 +94,7 @@ class Namespace(Protocol):
     any: Function
     argmax: Function
     argmin: Function
+    count_nonzero: Function
     cumprod: Function
     cumsum: Function
     max: Function
@@ -105,13 +106,17 @@ class Namespace(Protocol):
     # shape and assembly
     broadcast_to: Function
     concatenate: Function
+    diagonal: Function
     expand_dims: Function
     flip: Function
     reshape: Function
+    roll: Function
     squeeze: Function
     stack: Function
     swapaxes: Function
     transpose: Function
+    tril: Function
+    triu: Function
 
     # products
     einsum: Function
@@ -132,6 +137,9 @@ class Namespace(Protocol):
     # gradcore's own
     astype: Function
     """`astype(x, dtype)`: `x` in another dtype; complex to real takes the real part."""
+    dot_over: Function
+    """`dot_over(a, b, axis, keepdims)`: sum of conj(a) * b over the tuple `axis`; of float16, in
+    float32. `a` and `b` have one shape."""
     erf: Function
     """`erf(x)`: the error function."""
     getitem: Function
@@ -157,6 +165,7 @@ class Namespace(Protocol):
 OWN_NAMES = frozenset(
     {
         "astype",
+        "dot_over",
         "erf",
         "getitem",
         "matrix_transpose",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class Generator:
 
     def seed(self) -> int:
         """Start again from a seed that nobody knows, and return it."""
-        self.manual_seed(secrets.randbits(53))
+        self.manual_seed(_unknown_seed())
         return self._seed
 
     def initial_seed(self) -> int:
@@ -82,6 +82,10 @@ class Generator:
         return self._numbers.permutation(n)
 
 
+def _unknown_seed() -> int:
+    return int.from_bytes(os.urandom(8), "little") >> 11
+
+
 _defaults: dict[Device, Generator] = {}
 _seed: int | None = None
 
@@ -109,7 +113,7 @@ def manual_seed(seed: int) -> Generator:
 
 def seed() -> int:
     """Start the generators of all devices from a seed that nobody knows, and return it."""
-    return manual_seed(secrets.randbits(53)).initial_seed()
+    return manual_seed(_unknown_seed()).initial_seed()
 
 
 def initial_seed() -> int:

@@ -486,16 +486,18 @@ def canonical_dim(dim: int, ndim: int) -> int:
 def text(t: Tensor) -> str:
     """The text of `print(t)`."""
     suffixes = []
+    default = dtypes.get_default_dtype()
     if t.is_cuda:
         suffixes.append(f"device='{t.device}'")
-    if t._array.size == 0 and t.ndim != 1:
+    empty = t._array.size == 0
+    if empty and t.ndim != 1:
         suffixes.append(f"size={t._shape}")
-    if t.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_) and not (
-        t.dtype.is_complex and t.dtype is dtypes.get_default_dtype().to_complex()
-    ):
+    usual = (default,) if empty else (default, default.to_complex(), dtypes.int64, dtypes.bool_)
+    if t.dtype not in usual:
         suffixes.append(f"dtype={t.dtype}")
     if t._node is not None:
         suffixes.append(f"grad_fn=<{function_of(t._node)[0].name()}>")
     elif t._requires_grad:
         suffixes.append("requires_grad=True")
-    return printing.format_tensor(t._fetch(), suffixes=suffixes)
+    shown = t._type.device.backend.fetch(printing.summarize(t._array))
+    return printing.format_tensor(shown, shape=t._shape, suffixes=suffixes)

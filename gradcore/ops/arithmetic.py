@@ -155,11 +155,10 @@ def fmod(input: Any, other: Any) -> Tensor:
     no_derivative("aten::floor_divide"),
     no_derivative("aten::floor_divide"),
     graph="NotImplemented",
-    numpy="floor_divide",
     array_api="floor_divide",
     methods=("floor_divide", "__floordiv__"),
     reflected="__rfloordiv__",
-    samples=lambda make: [],
+    samples=over_pairs(-2.0, 2.0, (0.5, 2.0)),
 )
 def floor_divide(input: Any, other: Any) -> Tensor:
     """The quotient rounded down. It is recorded, but backward through it raises."""
@@ -193,8 +192,11 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 
 def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
-    integral = [v for v in (input, other) if isinstance(v, Tensor) and not v._type.recordable]
-    if isinstance(alpha, float) and len(integral) == 2:
+    inexact = [
+        v._type.recordable if isinstance(v, Tensor) else isinstance(v, float | complex)
+        for v in (input, other)
+    ]
+    if isinstance(alpha, float) and True not in inexact:
         raise ArgumentError(
             f"{name}: For integral input tensors, argument alpha must not be a floating point "
             f"number, and it is {alpha}."
@@ -268,6 +270,8 @@ def _div_trunc(input: Any, other: Any) -> Tensor:
     lambda xp, g, y: xp.zeros_like(y),
     lambda xp, g, y: xp.zeros_like(y),
     graph="DivBackward1",
+    # In rules it has the derivative 0, as in PyTorch's.
+    numpy="floor_divide",
     methods=(),
     samples=_SMOOTH_QUOTIENTS,
 )

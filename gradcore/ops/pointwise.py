@@ -8,8 +8,18 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import ArgumentError, DTypeError
-from ..op import binary, common_device, common_dtype, operand, primitive, promote, public, unary
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..op import (
+    binary,
+    common_device,
+    common_dtype,
+    explain,
+    operand,
+    primitive,
+    promote,
+    public,
+    unary,
+)
 from ..samples import bad, over, sample
 from ..tensor import Tensor, wrap
 
@@ -116,8 +126,6 @@ def abs(input: Tensor) -> Tensor:
     "sign",
     lambda xp, g: xp.zeros_like(g),
     result="same",
-    numpy="sign",
-    array_api="sign",
 )
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1 for each element, and x/|x| of a complex one. The derivative is 0."""
@@ -503,7 +511,7 @@ def imag(input: Tensor) -> Tensor:
     return _imag(input)
 
 
-@public(methods=("sgn",), samples=over(-2.0, 2.0))
+@public(numpy="sign", array_api="sign", methods=("sgn",), samples=over(-2.0, 2.0))
 def sgn(input: Tensor) -> Tensor:
     """The sign of each element; x/|x| of a complex one. The derivative of the real one is 0."""
     return _sgn_complex(input) if input.is_complex() else sign(input)
@@ -520,8 +528,8 @@ def _sgn_complex(input: Tensor) -> Tensor:
 @binary(
     "maximum",
     # A tie is shared. With a nan neither comparison holds, and both get g, as in PyTorch.
-    lambda xp, g, a, b: g * xp.where(a == b, 0.5, xp.where(a < b, 0.0, 1.0)),
-    lambda xp, g, a, b: g * xp.where(a == b, 0.5, xp.where(a > b, 0.0, 1.0)),
+    lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a < b, 0.0, g)),
+    lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a > b, 0.0, g)),
     numpy="maximum",
     array_api="maximum",
 )
@@ -531,8 +539,8 @@ def maximum(input: Any, other: Any) -> Tensor:
 
 @binary(
     "minimum",
-    lambda xp, g, a, b: g * xp.where(a == b, 0.5, xp.where(a > b, 0.0, 1.0)),
-    lambda xp, g, a, b: g * xp.where(a == b, 0.5, xp.where(a < b, 0.0, 1.0)),
+    lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a > b, 0.0, g)),
+    lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a < b, 0.0, g)),
     numpy="minimum",
     array_api="minimum",
 )
@@ -592,7 +600,10 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         values = [wrap(xp_array(v, dtype=dtype.dtype)) for v in values]
     a, b = promote("where", *values)
     common_device("where", (chosen, a, b))
-    return _where(chosen, a, b)
+    try:
+        return _where(chosen, a, b)
+    except ShapeError as error:
+        raise explain("where", error, (chosen, a, b)) from error
 
 
 # At a bound the derivative is 1.

@@ -378,7 +378,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     left_shape, right_shape = [a._shape[i] for i in free_a], [b._shape[i] for i in free_b]
     rows = a.permute(*free_a, *of_a).reshape(math.prod(left_shape), inner_size)
     columns = b.permute(*of_b, *free_b).reshape(inner_size, math.prod(right_shape))
-    return (rows @ columns).reshape(*left_shape, *right_shape)
+    return (rows @ columns).reshape((*left_shape, *right_shape))
 
 
 # einsum ----------------------------------------------------------------------------------------

@@ -1,0 +1,530 @@
+"""Functions of the user's own: a forward and its derivative, written over Tensors.
+
+A call makes one Node. It keeps the context `ctx` and what was given to `save_for_backward`: inputs
+as they are, outputs as raw arrays, so that the Node and its outputs form no reference cycle.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, NoReturn
+
+from ..device import TensorType
+from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
+from ..graph import FREED, METADATA, Cotangents, Node, Pullback, Rule, output_of
+from ..mode import is_grad_enabled, no_grad
+from ..op import recorded
+from ..tensor import Tensor, edge_of, new_tensor, wrap
+
+__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+
+_AS_IT_IS: Final = -1
+"""In `FunctionCtx._layout`: a Tensor kept as it is. Other numbers name the output it is."""
+
+
+class _State:
+    """What gradcore itself keeps in a context; the user's attributes lie in the `__dict__`."""
+
+    __slots__ = (
+        "_edges",
+        "_held",
+        "_inputs",
+        "_layout",
+        "_materialize",
+        "_node",
+        "_non_differentiable",
+        "_output_attributes",
+        "_outputs",
+        "_to_save",
+        "needs_input_grad",
+    )
+
+    _edges: tuple[Callable[[], Node | None] | None, ...]
+    _held: tuple[Any, ...] | None
+    _inputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
+    _layout: tuple[int, ...]
+    _materialize: bool
+    _node: Callable[[], Node | None] | None
+    _non_differentiable: tuple[Any, ...]
+    _output_attributes: dict[str, tuple[int, Any]] | None
+    _outputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
+    _to_save: tuple[Tensor | None, ...]
+    needs_input_grad: tuple[bool, ...]
+
+
+class FunctionCtx(_State):
+    """The `ctx` of a `Function`: carries what forward keeps to backward.
+
+    Any attribute can be set on it. Tensors go through `save_for_backward`.
+
+    Attributes:
+        needs_input_grad: a bool per argument of forward: whether it requires a gradient.
+    """
+
+    def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
+        self.needs_input_grad = needs_input_grad
+        self._to_save = ()
+        self._layout = ()
+        self._held = None
+        self._materialize = True
+        self._non_differentiable = ()
+        self._output_attributes = None
+        self._inputs = self._outputs = self._edges = ()
+        self._node = None
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep inputs, outputs or other Tensors for backward; call it once.
+
+        Raises:
+            ArgumentTypeError: one is neither a Tensor nor None.
+        """
+        for number, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise ArgumentTypeError(
+                    f"save_for_backward can only save variables, but argument {number} is of type "
+                    f"{type(t).__qualname__}. Set other values as attributes: ctx.name = value."
+                )
+        self._to_save = tensors
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Has no effect: it serves `jvp`, which is not implemented yet."""
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` was given, with the history it had.
+
+        Raises:
+            GraphError: it has been freed by an earlier backward.
+        """
+        if self._node is None:
+            return ()
+        held = self._held
+        if held is None:
+            node = self._node()
+            if node is None or node.saved is None:
+                raise GraphError(FREED)
+            held = node.saved[1]
+        return tuple(
+            [
+                value if place == _AS_IT_IS else self._output(place, value)
+                for place, value in zip(self._layout, held, strict=True)
+            ]
+        )
+
+    def mark_non_differentiable(self, *outputs: Tensor) -> None:
+        """Say that no gradient flows through these outputs; they do not require grad.
+
+        Raises:
+            ArgumentTypeError: one is not a Tensor.
+        """
+        for out in outputs:
+            if not isinstance(out, Tensor):
+                raise ArgumentTypeError(
+                    "mark_non_differentiable only accepts variable arguments, but got "
+                    f"{type(out).__qualname__}."
+                )
+        self._non_differentiable = outputs
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (True, the default) or None for an output nobody used."""
+        self._materialize = bool(value)
+
+    def mark_dirty(self, *args: Tensor) -> NoReturn:
+        """Not implemented yet.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "mark_dirty is not implemented yet: return a new Tensor instead of changing an input."
+        )
+
+    def _output(self, number: int, array: Any) -> Tensor:
+        """Output `number` of the call, which is `array`, with its history."""
+        described, reference = self._outputs[number], self._edges[number]
+        if described is None or reference is None:
+            return wrap(array)
+        shape, type = described
+        edge = reference()
+        if edge is None and self._node is not None:
+            node = self._node()
+            edge = None if node is None else output_of(node, number, type)
+        return new_tensor(array, type, shape, edge is not None, edge)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not there: an output among them was taken out by `_release`.
+        attributes = None if name in _State.__slots__ else self._output_attributes
+        if attributes is None or name not in attributes:
+            raise AttributeError(f"ctx has no attribute {name!r}: forward did not set it.")
+        return self._output(*attributes[name])
+
+    def _release(self, outputs: dict[int, int]) -> None:
+        """Keep outputs set as attributes raw: a Tensor would hold the Node that holds this."""
+        found = {
+            name: (outputs[id(value)], value._array)
+            for name, value in self.__dict__.items()
+            if id(value) in outputs
+        }
+        for name in found:
+            del self.__dict__[name]
+        if found:
+            self._output_attributes = found
+
+
+class Function:
+    """A differentiable function with a derivative of its own. Subclass it and call `apply`.
+
+    Write static methods: either ``forward(ctx, *args)``, or ``forward(*args)`` together with
+    ``setup_context(ctx, inputs, output)``; and ``backward(ctx, *grad_outputs)``, which returns a
+    gradient (or None) per argument of forward. `vjp` is another name for `backward`::
+
+        class Exp(gradcore.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                y = x.exp()
+                ctx.save_for_backward(y)
+                return y
+
+            @staticmethod
+            def backward(ctx, grad_output):
+                (y,) = ctx.saved_tensors
+                return grad_output * y
+
+        y = Exp.apply(x)
+
+    Forward runs with recording off. Backward runs with recording on where `create_graph` asks for
+    it, so that a backward of differentiable operations can be differentiated again.
+    """
+
+    generate_vmap_rule = False
+
+    _pullbacks: ClassVar[dict[Any, Pullback]] = {}
+    _signature: ClassVar[inspect.Signature | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._pullbacks = {}
+        cls._signature = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise GraphError(
+            f"{type(self).__name__} is not to be instantiated (legacy autograd functions with a "
+            "non-static forward method are not supported): make forward and backward static "
+            f"methods and call {type(self).__name__}.apply(...)."
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs: a Tensor, or a tuple of Tensors and other values. Override it."""
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Keep in `ctx` what backward needs, if forward takes no `ctx`."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Return a gradient (or None) per argument of forward. Override it."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
+
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Not implemented yet.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "jvp of a custom autograd.Function is not implemented yet: "
+            "gradcore has reverse mode only."
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
+        """Not implemented yet.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(
+            "vmap of a custom autograd.Function is not implemented yet: "
+            "write the batch dimension out in forward."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Call forward and record the call. Only Tensors among the arguments themselves count.
+
+        Keyword arguments are taken where there is a `setup_context`.
+
+        Returns:
+            What forward returned, with every Tensor in it replaced by one of the same memory that
+            requires grad if an argument does, its dtype can, and it was not marked otherwise.
+        """
+        split = cls.setup_context is not Function.setup_context
+        if split:
+            args = _bound(cls, args, kwargs)
+        elif kwargs:
+            raise ArgumentTypeError(
+                f"{cls.__name__}.apply() takes keyword arguments only where setup_context is "
+                f"defined; pass {', '.join(kwargs)} by position."
+            )
+        needs = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
+        ctx = FunctionCtx(needs)
+        with no_grad():
+            if split:
+                output = cls.forward(*args)
+                cls.setup_context(ctx, args, output)
+            else:
+                output = cls.forward(ctx, *args)
+        single = not isinstance(output, tuple)
+        outputs: tuple[Any, ...] = (output,) if single else output
+        if True in needs and is_grad_enabled():
+            edges = _record(cls, ctx, args, outputs)
+        else:
+            edges = (None,) * len(outputs)
+        results = tuple(
+            [
+                new_tensor(out._array, out._type, out._shape, edge is not None, edge)
+                if isinstance(out, Tensor)
+                else out
+                for out, edge in zip(outputs, edges, strict=True)
+            ]
+        )
+        return results[0] if single else results
+
+
+def _bound(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """All arguments of forward, with its defaults, as positional ones."""
+    signature = cls._signature
+    if signature is None:
+        signature = cls._signature = inspect.signature(cls.forward)
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.args
+
+
+def _record(
+    cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...]
+) -> tuple[Node | None, ...]:
+    """Make the Node of a call. Returns per output the node that stands for it, or None."""
+    stopped = {id(t) for t in ctx._non_differentiable}
+    ctx._non_differentiable = ()
+    ctx._outputs = tuple([(t._shape, t._type) if isinstance(t, Tensor) else None for t in outputs])
+    differentiable = [
+        isinstance(t, Tensor) and t._type.recordable and id(t) not in stopped for t in outputs
+    ]
+    if True not in differentiable:
+        return (None,) * len(outputs)
+    ctx._inputs = tuple([(a._shape, a._type) if isinstance(a, Tensor) else None for a in args])
+    given = {id(a) for a in args}
+    made = {
+        id(t): number
+        for number, t in enumerate(outputs)
+        if isinstance(t, Tensor) and id(t) not in given
+    }
+    held = []
+    layout = []
+    for t in ctx._to_save:
+        number = made.get(id(t), _AS_IT_IS)
+        layout.append(number)
+        held.append(t if t is None or number == _AS_IT_IS else t._array)
+    ctx._to_save = ()
+    ctx._layout = tuple(layout)
+    ctx._release(made)
+    needs = ctx.needs_input_grad
+    key = needs, bool(held)
+    pullback = cls._pullbacks.get(key)
+    if pullback is None:
+        pullback = cls._pullbacks[key] = _pullback(cls, *key)
+    type = outputs[differentiable.index(True)]._type
+    node = Node(
+        pullback,
+        tuple([edge_of(a) for a, need in zip(args, needs, strict=True) if need]),
+        (ctx, tuple(held)),
+        type,
+    )
+    ctx._node = weakref.ref(node)
+    if len(outputs) == 1:
+        ctx._edges = (ctx._node,)
+        return (node,)
+    edges = tuple(
+        [
+            output_of(node, number, t._type) if flows else None
+            for number, (t, flows) in enumerate(zip(outputs, differentiable, strict=True))
+        ]
+    )
+    # Weak: each of them holds the node, which holds ctx.
+    ctx._edges = tuple([None if edge is None else weakref.ref(edge) for edge in edges])
+    return edges
+
+
+def _picker(number: int) -> Rule:
+    return lambda xp, g, saved: g[number]
+
+
+def _pullback(cls: type[Function], needs: tuple[bool, ...], saves: bool) -> Pullback:
+    """The Pullback of the calls of `cls` whose arguments require gradients as in `needs`."""
+    count = 0
+    numbers: list[int | None] = []
+    for need in needs:
+        numbers.append(count if need else None)
+        count += need
+    name = cls.__name__ + "Backward"
+
+    def joint(xp: Any, g: Any, saved: tuple[Any, ...]) -> list[Any]:
+        return _backward(cls, name, xp, g, *saved)
+
+    rules = tuple([_picker(number) for number in range(count)])
+    pullback = Pullback(name, rules, (METADATA, METADATA), tuple(numbers), joint)
+    pullback.frees = saves
+    return pullback
+
+
+def _backward(
+    cls: type[Function], name: str, xp: Any, g: Any, ctx: FunctionCtx, held: tuple[Any, ...]
+) -> list[Any]:
+    """The gradients of the arguments that require them: Tensors if recorded, else raw arrays."""
+    record = xp is recorded
+    function = cls.backward
+    if cls.vjp is not Function.vjp:
+        if function is not Function.backward:
+            raise GraphError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. "
+                f"You should only implement one of them, and {cls.__name__} has both."
+            )
+        function = cls.vjp
+    cotangents = _cotangents(ctx, g, record)
+    ctx._held = held
+    try:
+        if record:
+            result = function(ctx, *cotangents)
+        else:
+            with no_grad():
+                result = function(ctx, *cotangents)
+    finally:
+        ctx._held = None
+    gradients: tuple[Any, ...] = result if isinstance(result, tuple) else (result,)
+    inputs = ctx._inputs
+    if len(gradients) != len(inputs) and (
+        len(gradients) < len(inputs) or any(d is not None for d in gradients[len(inputs) :])
+    ):
+        raise GraphError(
+            f"function {name} returned an incorrect number of gradients "
+            f"(expected {len(inputs)}, got {len(gradients)})."
+        )
+    results = []
+    index = 0
+    for position, (d, described) in enumerate(zip(gradients, inputs, strict=False)):
+        if d is not None and not isinstance(d, Tensor):
+            raise GraphError(
+                f"function {name}: expected Variable or None (got {type(d).__qualname__}) as the "
+                f"gradient of argument {position}."
+            )
+        if described is None:
+            if d is not None:
+                raise GraphError(
+                    f"function {name} returned a gradient different than None at position "
+                    f"{position + 1}, but the corresponding forward input was not a Variable."
+                )
+            continue
+        if ctx.needs_input_grad[position]:
+            if d is not None:
+                d = _fitted(name, index, d, *described, record)
+            results.append(d)
+        index += 1
+    return results
+
+
+def _cotangents(ctx: FunctionCtx, g: Any, record: bool) -> list[Tensor | None]:
+    """The arguments of the user's backward, one per output of forward."""
+    by_number = g if isinstance(g, Cotangents) else {0: g}
+    found: list[Tensor | None] = []
+    for number, described in enumerate(ctx._outputs):
+        d = by_number.get(number)
+        if described is None or (d is None and not ctx._materialize):
+            found.append(None)
+        elif d is None:
+            shape, type = described
+            zeros = type.device.backend.module.zeros(shape, type.numpy)
+            found.append(new_tensor(zeros, type, shape))
+        else:
+            found.append(d if record else wrap(described[1].asarray(d)))
+    return found
+
+
+def _fitted(
+    name: str, index: int, d: Any, shape: tuple[int, ...], type: TensorType, record: bool
+) -> Any:
+    """A gradient in the shape and type of its input: what was broadcast is summed."""
+    if d._shape != shape:
+        lead = len(d._shape) - len(shape)
+        if lead < 0 or any(n not in (1, m) for n, m in zip(shape, d._shape[lead:], strict=True)):
+            raise ShapeError(
+                f"Function {name} returned an invalid gradient at index {index} - got "
+                f"{list(d._shape)} but expected shape compatible with {list(shape)}."
+            )
+    if d._type is not type:
+        if d._type.device is not type.device:
+            raise DeviceError(
+                f"Function {name} returned an invalid gradient at index {index} - expected device "
+                f"{type.device} but got {d._type.device}."
+            )
+        if d._type.dtype.is_complex and not type.dtype.is_complex:
+            raise GraphError(
+                f"Function {name} returned an invalid gradient at index {index} - got "
+                f"{d._type.dtype} for an input of {type.dtype}: return its real part."
+            )
+    if record:
+        if d._shape != shape:
+            d = recorded.sum_to(d, shape)
+        return d if d._type is type else d.to(type.device, type.dtype)
+    array = d._array if d._shape == shape else type.xp.sum_to(d._array, shape)
+    return array if array.dtype == type.numpy else type.xp.astype(array, type.numpy)
+
+
+def _raise_once(xp: Any, g: Any, saved: tuple[Any, ...]) -> NoReturn:
+    raise GraphError(
+        "trying to differentiate twice a function that was marked with @once_differentiable."
+    )
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a `Function.backward` that is not itself made of differentiable operations.
+
+    It runs with recording off; a second derivative through it raises GraphError.
+    """
+
+    @functools.wraps(backward)
+    def once(ctx: Any, *grad_outputs: Any) -> Any:
+        with no_grad():
+            results = backward(ctx, *grad_outputs)
+        sources = [g for g in grad_outputs if isinstance(g, Tensor) and g._requires_grad]
+        if not is_grad_enabled() or not sources:
+            return results
+        node = ctx._node()
+        edges = (*[edge_of(g) for g in sources], *(() if node is None else node.edges))
+        error = Pullback("Error", (_raise_once,) * len(edges), (), tuple(range(len(edges))))
+        several = results if isinstance(results, tuple) else (results,)
+        guarded = tuple(
+            [
+                new_tensor(d._array, d._type, d._shape, True, Node(error, edges, (), d._type))
+                if isinstance(d, Tensor) and d._type.recordable
+                else d
+                for d in several
+            ]
+        )
+        return guarded if isinstance(results, tuple) else guarded[0]
+
+    return once

@@ -1,0 +1,8 @@
+"""Building blocks of neural networks."""
+
+from __future__ import annotations
+
+from . import functional
+from .parameter import Parameter
+
+__all__ = ["Parameter", "functional"]

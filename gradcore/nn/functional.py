@@ -1,0 +1,164 @@
+"""Functions that layers and losses are made of, under PyTorch's names."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from ..op import public
+from ..ops import activation as _activation
+from ..ops import pointwise as _pointwise
+from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
+from ..ops.layer import (
+    dropout,
+    embedding,
+    layer_norm,
+    linear,
+    normalize,
+    one_hot,
+    scaled_dot_product_attention,
+)
+from ..ops.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from ..tensor import Tensor
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dropout",
+    "elu",
+    "embedding",
+    "gelu",
+    "huber_loss",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "mse_loss",
+    "nll_loss",
+    "normalize",
+    "one_hot",
+    "relu",
+    "scaled_dot_product_attention",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softmin",
+    "softplus",
+    "tanh",
+]
+
+_relu = _pointwise.relu
+sigmoid = _pointwise.sigmoid
+tanh = _pointwise.tanh
+
+
+@public(path="nn.functional.relu", samples=_activation.activation_samples)
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0) of each element. At 0 the derivative is 0.
+
+    Args:
+        input: any shape.
+        inplace: must be False.
+    """
+    if inplace:
+        _activation.out_of_place("relu", inplace)
+    return _relu(input)
+
+
+def _implicit_dim(name: str, input: Tensor) -> int:
+    """The dimension where none is named: 0 for 0, 1 and 3 dimensions, else 1."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. "
+        "Change the call to include dim=X as an argument.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+@public(
+    path="nn.functional.softmax",
+    samples=_activation.softmax_samples,
+    errors=_activation.softmax_errors,
+)
+def softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """exp(x) over its sum along a dimension: positive numbers that add up to 1.
+
+    Args:
+        input: floating point, any shape; another dtype if `dtype` is given.
+        dim: the dimension to sum over; without it one is chosen, with a warning.
+        _stacklevel: not used.
+        dtype: of the result; `input` is cast first.
+
+    Raises:
+        DimensionError: there is no such dimension.
+        DTypeError: `input` is not floating point and no `dtype` is given.
+    """
+    if dim is None:
+        dim = _implicit_dim("softmax", input)
+    return _activation.softmax(input, dim, dtype)
+
+
+@public(
+    path="nn.functional.log_softmax",
+    samples=_activation.softmax_samples,
+    errors=_activation.softmax_errors,
+)
+def log_softmax(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """The logarithm of softmax, exact where softmax underflows.
+
+    Args:
+        input: floating point, any shape; another dtype if `dtype` is given.
+        dim: the dimension to sum over; without it one is chosen, with a warning.
+        _stacklevel: not used.
+        dtype: of the result; `input` is cast first.
+
+    Raises:
+        DimensionError: there is no such dimension.
+        DTypeError: `input` is not floating point and no `dtype` is given.
+    """
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input)
+    return _activation.log_softmax(input, dim, dtype)
+
+
+@public(
+    path="nn.functional.softmin",
+    samples=_activation.softmax_samples,
+    errors=_activation.softmax_errors,
+)
+def softmin(
+    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
+) -> Tensor:
+    """Softmax of -x.
+
+    Args:
+        input: floating point, any shape; another dtype if `dtype` is given.
+        dim: the dimension to sum over; without it one is chosen, with a warning.
+        _stacklevel: not used.
+        dtype: of the result; `input` is cast first.
+
+    Raises:
+        DimensionError: there is no such dimension.
+        DTypeError: `input` is not floating point and no `dtype` is given.
+    """
+    if dim is None:
+        dim = _implicit_dim("softmin", input)
+    return _activation.softmax(-input, dim, dtype)

@@ -1,0 +1,687 @@
+"""What layers of a network compute: affine maps, look-ups, normalisation, dropout, attention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from .. import dtypes
+from ..device import Array
+from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
+from ..op import common_device, operand, primitive, public, recorded
+from ..random import default_generator
+from ..samples import Maker, Sample, bad, sample
+from ..tensor import Tensor, wrap
+from .activation import WIDE, floating, out_of_place, softmax
+from .product import matmul
+
+__all__: list[str] = []
+
+
+def tensor_argument(name: str, argument: str, position: int, value: Any) -> Tensor:
+    """`value` as a Tensor.
+
+    Raises:
+        ArgumentTypeError: it is no Tensor and no array.
+    """
+    x = operand(name, value, position - 1)
+    if not isinstance(x, Tensor):
+        raise ArgumentTypeError(
+            f"{name}(): argument {argument!r} (position {position}) must be Tensor, "
+            f"not {type(x).__qualname__}."
+        )
+    return x
+
+
+def beyond(index: Array, n: int) -> bool:
+    """True if an element of `index`, integers on the CPU, is not in [0, n)."""
+    # As unsigned numbers the negative ones are the largest: one pass sees both ends.
+    if not index.size:
+        return False
+    if index.dtype.kind == "i":
+        index = index.view(_UNSIGNED[index.dtype.itemsize])
+    return bool(_largest(index, None) >= n)
+
+
+_largest: Final = np.maximum.reduce
+_UNSIGNED: Final = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+# linear -----------------------------------------------------------------------------------------
+
+
+def _affine(xp: Any, bias: Any, x: Any, weight: Any) -> Any:
+    y = xp.matmul(x, weight.T)
+    y += bias
+    return y
+
+
+_addmm = primitive(
+    "linear",
+    _affine,
+    lambda xp, g, bias_shape: xp.sum_to(g, bias_shape),
+    lambda xp, g, weight: xp.matmul(g, weight),
+    lambda xp, g, x: xp.matmul(xp.matrix_transpose(g), x),
+    bilinear=True,
+    graph="AddmmBackward0",
+)
+
+
+@public(
+    path="nn.functional.linear",
+    kind="primitive",
+    samples=lambda make: [
+        sample(make.real(2, 3), make.real(4, 3), make.real(4)),
+        sample(make.real(2, 3), make.real(4, 3)),
+        sample(make.real(5, 2, 3), make.real(4, 3), make.real(4)),
+        sample(make.real(5, 2, 3), make.real(4, 3)),
+        sample(make.real(3), make.real(4, 3), make.real(4)),
+        sample(make.real(3), make.real(4, 3)),
+        sample(make.real(2, 3), make.real(3)),
+        sample(make.real(3), make.real(3)),
+        sample(make.real(0, 3), make.real(4, 3), make.real(4)),
+        sample(make.real(2, 0), make.real(4, 0), make.real(4)),
+        sample(make.real(2, 3), make.real(4, 3), make.real(1)),
+        sample(make.real(2, 3), make.real(4, 3), make.real(2, 4)),
+        sample(make.complex(2, 3), make.complex(4, 3), make.complex(4)),
+    ],
+    errors=lambda make: [
+        bad(
+            RuntimeError,
+            r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 5x4\)",
+            make.real(2, 3),
+            make.real(4, 5),
+            make.real(4),
+        ),
+        bad(RuntimeError, "same dtype", make.real(2, 3), make.integers(0, 3, 4, 3)),
+        bad(RuntimeError, "existing size", make.real(2, 3), make.real(4, 3), make.real(5)),
+        bad(RuntimeError, "at least 1D", make.real(), make.real(4, 3)),
+        bad(RuntimeError, "2 dimensions", make.real(2, 3), make.real(1, 4, 3)),
+        bad(TypeError, "must be a Tensor", [1.0], make.real(4, 1)),
+    ],
+)
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Affine map x W^T + b.
+
+    Args:
+        input: `(*, in)`.
+        weight: `(out, in)`, or `(in,)`; of the dtype of `input`.
+        bias: `(out,)`, or a shape that broadcasts to the result's; of the same dtype.
+
+    Returns:
+        `(*, out)`; `(*)` if `weight` is `(in,)`.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        DTypeError: the dtypes differ.
+    """
+    if bias.__class__ is Tensor and input.__class__ is Tensor and weight.__class__ is Tensor:
+        kind = input._type
+        rows, inner = input._shape, weight._shape
+        if (
+            weight._type is kind
+            and bias._type is kind  # type: ignore[union-attr]
+            and len(rows) == 2
+            and len(inner) == 2
+            and rows[1] == inner[1]
+            and bias._shape == inner[:1]  # type: ignore[union-attr]
+        ):
+            return _addmm(bias, input, weight)
+    return _linear(input, weight, bias)
+
+
+def _linear(input: Any, weight: Any, bias: Any) -> Tensor:
+    x = tensor_argument("linear", "input", 1, input)
+    w = tensor_argument("linear", "weight", 2, weight)
+    b = None if bias is None else tensor_argument("linear", "bias", 3, bias)
+    given = [t for t in (x, w, b) if t is not None]
+    common_device("linear", given)
+    if not x._shape or not w._shape:
+        raise ShapeError(
+            "linear: both arguments to linear need to be at least 1D, but they are "
+            f"{x.ndim}D and {w.ndim}D."
+        )
+    if w.ndim > 2:
+        raise ShapeError(
+            f"linear: t() expects a tensor with <= 2 dimensions, but weight is {w.ndim}D; "
+            "expected weight (out, in)."
+        )
+    if any(t._type.dtype is not x._type.dtype for t in given):
+        raise DTypeError(
+            "linear: expected input, weight and bias to have the same dtype, but got "
+            f"{', '.join(str(t.dtype) for t in given)}; cast with .to(dtype)."
+        )
+    n = x._shape[-1]
+    rows = math.prod(x._shape[:-1])
+    if n != w._shape[-1]:
+        # What PyTorch says: the second operand is the weight transposed.
+        transposed = f"{w._shape[-1]}x{w._shape[0]}" if w.ndim == 2 else f"{w._shape[0]}"
+        raise ShapeError(
+            f"linear: mat1 and mat2 shapes cannot be multiplied ({rows}x{n} and {transposed}): "
+            f"input is {x._shape} and weight {w._shape}, expected (*, in) and (out, in)."
+        )
+    if w.ndim == 1:
+        y = matmul(x, w)
+        return y if b is None else y + b
+    shape = (*x._shape[:-1], w._shape[0])
+    if b is not None:
+        _check_bias(b._shape, shape)
+        if x.ndim == 2:
+            return _addmm(b, x, w)
+        if b._shape == shape[-1:]:
+            return _addmm(b, x.reshape((rows, n)), w).reshape(shape)
+    if x.ndim == 2:
+        y = matmul(x, w.mT)
+    else:
+        y = matmul(x.reshape((rows, n)), w.mT).reshape(shape)
+    return y if b is None else y + b
+
+
+def _check_bias(bias: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if len(bias) > len(shape) or any(
+        n not in (1, m) for n, m in zip(bias[::-1], shape[::-1], strict=False)
+    ):
+        at = next(
+            (
+                len(shape) - back
+                for back in range(1, min(len(bias), len(shape)) + 1)
+                if bias[-back] not in (1, shape[-back])
+            ),
+            0,
+        )
+        back = len(shape) - at
+        raise ShapeError(
+            f"linear: The expanded size of the tensor ({shape[at]}) must match the existing size "
+            f"({bias[-back] if back <= len(bias) else bias[0]}) at non-singleton dimension {at}. "
+            f"Target sizes: {list(shape)}. Tensor sizes: {list(bias)}."
+        )
+
+
+# embedding --------------------------------------------------------------------------------------
+
+
+# `index` and `factor`, one number per row of the result or None, are raw arrays.
+_embedding = primitive(
+    "embedding",
+    lambda xp, weight, index, factor: weight.take(index, axis=0),
+    lambda xp, g, weight_shape, index, factor: xp.put(
+        g if factor is None else g * factor, index, weight_shape
+    ),
+)
+
+
+@public(
+    path="nn.functional.embedding",
+    kind="primitive",
+    samples=lambda make: [
+        sample(make.integers(0, 5, 4), make.real(5, 3)),
+        sample(make.integers(0, 5, 2, 4), make.real(5, 3)),
+        sample(make.integers(0, 5), make.real(5, 3)),
+        sample(make.integers(0, 5, 0), make.real(5, 3)),
+        # Not the padding row itself, nor a row twice: there the gradient is no derivative.
+        sample(make.integers(2, 5, 2, 6), make.real(5, 3), 1),
+        sample(make.integers(1, 5, 6), make.real(5, 3), padding_idx=-5),
+        sample(np.array([3, 0, 4]), make.real(5, 3), scale_grad_by_freq=True),
+    ],
+    errors=lambda make: [
+        bad(IndexError, "index out of range in self", make.integers(5, 6, 2), make.real(5, 3)),
+        bad(IndexError, "index out of range in self", make.integers(-1, 0, 2), make.real(5, 3)),
+        bad(RuntimeError, "Long, Int", make.real(2), make.real(5, 3)),
+        bad(RuntimeError, "must be 2-D", make.integers(0, 5, 2), make.real(5)),
+        bad(ValueError, "Padding_idx must be", make.integers(0, 5, 2), make.real(5, 3), 5),
+    ],
+)
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Rows of `weight`, looked up by number.
+
+    Args:
+        input: `(*)`, int64 or int32, in [0, n). On CUDA that is not checked.
+        weight: `(n, size)`.
+        padding_idx: a row that gets no gradient; counted from the end if negative.
+        max_norm: must be None.
+        norm_type: not used.
+        scale_grad_by_freq: divide a row's gradient by how often it was looked up.
+        sparse: must be False.
+
+    Returns:
+        `(*, size)`.
+
+    Raises:
+        DimensionError: a number is out of range.
+        DTypeError: `input` is not int64 or int32.
+        ShapeError: `weight` has not two dimensions.
+        ArgumentError: there is no row `padding_idx`.
+    """
+    rows = tensor_argument("embedding", "input", 1, input)
+    w = tensor_argument("embedding", "weight", 2, weight)
+    if len(w._shape) != 2:
+        raise ShapeError(f"embedding: 'weight' must be 2-D, (n, size), and it is {w._shape}.")
+    if rows._type.dtype not in _INDICES:
+        raise DTypeError(
+            "embedding: Expected tensor for argument #1 'indices' to have one of the following "
+            f"scalar types: Long, Int; but got {rows.dtype} instead."
+        )
+    if max_norm is not None or sparse:
+        raise NotImplementedError("embedding: max_norm and sparse are not implemented yet.")
+    common_device("embedding", (rows, w))
+    n = w._shape[0]
+    if padding_idx is not None and not -n <= padding_idx < n:
+        raise ArgumentError(
+            f"embedding: Padding_idx must be within num_embeddings: in [{-n}, {n - 1}], "
+            f"and it is {padding_idx}."
+        )
+    index = rows._array
+    if not rows.is_cuda and beyond(index, n):
+        raise DimensionError(
+            f"embedding: index out of range in self: weight has {n} rows, and input goes from "
+            f"{index.min()} to {index.max()}."
+        )
+    factor = None
+    if scale_grad_by_freq:
+        counts = w._type.device.backend.module.bincount(index.reshape(-1), minlength=n)
+        factor = 1.0 / counts[index]
+    if padding_idx is not None:
+        looked_up = index != padding_idx % n
+        factor = looked_up if factor is None else factor * looked_up
+    if factor is not None:
+        factor = factor.astype(w._type.numpy)[..., None]
+    return _embedding(w, index, factor)
+
+
+_INDICES: Final = frozenset({dtypes.int64, dtypes.int32})
+
+
+@public(
+    path="nn.functional.one_hot",
+    differentiable=False,
+    samples=lambda make: [
+        sample(make.integers(0, 4, 3), 4),
+        sample(make.integers(0, 4, 2, 3), 5),
+        sample(make.integers(0, 4), 4),
+        sample(make.integers(0, 4, 0), 4),
+        sample(make.integers(2, 4, 5)),
+    ],
+    errors=lambda make: [
+        bad(RuntimeError, "only applicable to index tensor", make.real(2)),
+        bad(RuntimeError, "must be non-negative", make.integers(-2, 0, 2)),
+        bad(RuntimeError, "smaller than num_classes", make.integers(3, 4, 2), 2),
+        bad(RuntimeError, "Can not infer total number", make.integers(0, 1, 0)),
+    ],
+)
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """For each class number a row with a 1 at that place.
+
+    Args:
+        tensor: `(*)`, int64.
+        num_classes: the length of a row; -1 takes the largest number plus one.
+
+    Returns:
+        `(*, num_classes)`, int64.
+
+    Raises:
+        DTypeError: `tensor` is not int64.
+        ArgumentError: a number is negative or too large; `num_classes` cannot be told.
+    """
+    t = tensor_argument("one_hot", "self", 1, tensor)
+    if t._type.dtype is not dtypes.int64:
+        raise DTypeError(
+            "one_hot is only applicable to index tensor of type LongTensor (int64), "
+            f"and this is {t.dtype}."
+        )
+    index, module = t._array, t._type.device.backend.module
+    if not index.size and num_classes <= 0:
+        raise ArgumentError(
+            "one_hot: Can not infer total number of classes from empty tensor; give num_classes."
+        )
+    if index.size:
+        if int(index.min()) < 0:
+            raise ArgumentError("one_hot: Class values must be non-negative.")
+        top = int(index.max())
+        if num_classes == -1:
+            num_classes = top + 1
+        elif top >= num_classes:
+            raise ArgumentError(
+                "one_hot: Class values must be smaller than num_classes, and there is a "
+                f"{top} with num_classes={num_classes}."
+            )
+    rows = index[..., None] == module.arange(num_classes)
+    return wrap(rows.astype(np.int64))
+
+
+# normalisation ----------------------------------------------------------------------------------
+
+
+def _standardized(xp: Any, x: Any, axes: tuple[int, ...], count: int, eps: float) -> Any:
+    """`x` with mean 0 and variance 1 over `axes`, and the factor that made it so."""
+    centred = x - xp.sum(x, axis=axes, keepdims=True) / count
+    variance = xp.sum(centred * centred, axis=axes, keepdims=True) / count
+    factor = 1 / xp.sqrt(variance + eps)
+    return centred * factor, factor
+
+
+def _layer_norm_forward(
+    xp: Any, x: Any, weight: Any, bias: Any, axes: Any, count: int, eps: float, kept: list[Any]
+) -> Any:
+    centred = xp.subtract(x, x.sum(axis=axes, keepdims=True) / count)
+    factor = (centred * centred).sum(axis=axes, keepdims=True)
+    factor /= count
+    factor += eps
+    xp.sqrt(factor, factor)
+    xp.divide(1, factor, factor)
+    centred *= factor
+    kept.append((centred, factor))
+    y = centred * weight
+    y += bias
+    return y
+
+
+def _layer_norm_rule(
+    xp: Any,
+    g: Any,
+    x: Any,
+    weight: Any,
+    weight_shape: Any,
+    bias_shape: Any,
+    axes: Any,
+    count: int,
+    eps: float,
+    kept: list[Any],
+    wanted: tuple[bool, ...],
+) -> Any:
+    # What the forward kept is a function of x: where the rule is recorded it is computed again.
+    z, factor = _standardized(xp, x, axes, count, eps) if xp is recorded else kept[0]
+    dx = dw = db = None
+    if wanted[0]:
+        h = g * weight
+        mean = xp.sum(h, axis=axes, keepdims=True) / count
+        slope = xp.sum(h * z, axis=axes, keepdims=True) / count
+        dx = (h - mean - z * slope) * factor
+    if wanted[1]:
+        dw = xp.sum_to(g * z, weight_shape)
+    if wanted[2]:
+        db = xp.sum_to(g, bias_shape)
+    return dx, dw, db
+
+
+_layer_norm = primitive(
+    "layer_norm",
+    _layer_norm_forward,
+    joint=_layer_norm_rule,
+    inputs=3,
+    graph="NativeLayerNormBackward0",
+)
+
+
+def _layer_norm_samples(make: Maker) -> list[Sample]:
+    return [
+        sample(make.real(2, 3), (3,), make.real(3), make.real(3)),
+        sample(make.real(2, 3), (3,)),
+        sample(make.real(2, 3), (3,), make.real(3)),
+        sample(make.real(2, 3), (3,), None, make.real(3)),
+        sample(make.real(4, 2, 3), [2, 3], make.real(2, 3), make.real(2, 3), 0.1),
+        sample(make.real(4, 2, 3), (3,), weight=make.real(3), bias=make.real(3), eps=1e-3),
+        sample(make.real(3), (3,), make.real(3), make.real(3)),
+        sample(make.real(0, 3), (3,), make.real(3), make.real(3)),
+    ]
+
+
+@public(
+    path="nn.functional.layer_norm",
+    kind="primitive",
+    samples=_layer_norm_samples,
+    errors=lambda make: [
+        bad(RuntimeError, r"expected input with shape \[\*, 5\]", make.real(2, 3), (5,)),
+        bad(RuntimeError, "at least 1-dimensional", make.real(2, 3), ()),
+        bad(RuntimeError, "Expected weight to be", make.real(2, 3), (3,), make.real(4)),
+        bad(RuntimeError, "Expected bias to be", make.real(2, 3), (3,), None, make.real(4)),
+        bad(RuntimeError, "is not implemented for", make.integers(0, 3, 2, 3), (3,)),
+        bad(TypeError, "must be tuple of ints", make.real(2, 3), 3),
+    ],
+)
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(var + eps) * weight + bias, with mean and variance of the last dimensions.
+
+    Args:
+        input: `(*, *normalized_shape)`, floating point.
+        normalized_shape: the dimensions that mean and variance (divided by n) are taken over.
+        weight: of that shape, and of the dtype of `input` or float32; None is ones.
+        bias: likewise; None is zeros.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        DTypeError: `input` is not floating point, or the parameters are of another dtype.
+    """
+    x = floating("layer_norm", input)
+    if not isinstance(normalized_shape, tuple | list):
+        raise ArgumentTypeError(
+            "layer_norm(): argument 'normalized_shape' (position 2) must be tuple of ints, "
+            f"not {type(normalized_shape).__qualname__}."
+        )
+    shape = tuple(normalized_shape)
+    n = len(shape)
+    if not n:
+        raise ShapeError(
+            "layer_norm: Expected normalized_shape to be at least 1-dimensional, i.e., containing "
+            "at least one element, but got normalized_shape = []."
+        )
+    if x._shape[-n:] != shape:
+        raise ShapeError(
+            f"layer_norm: Given normalized_shape={list(shape)}, expected input with shape "
+            f"[*, {', '.join(map(str, shape))}], but got input of size{list(x._shape)}."
+        )
+    w = _parameter("weight", x, weight, shape)
+    b = _parameter("bias", x, bias, shape)
+    axes = tuple(range(-n, 0))
+    count = math.prod(shape)
+    if x._type.dtype in WIDE:
+        return _layer_norm(x, w, b, axes, count, eps, [])
+    y = _layer_norm(x.float(), w.float(), b.float(), axes, count, eps, [])
+    return y.to(x._type.dtype)
+
+
+def _parameter(name: str, x: Tensor, value: Any, shape: tuple[int, ...]) -> Tensor:
+    if value is None:
+        # Not a full array: it broadcasts.
+        one = x._type.asarray(1 if name == "weight" else 0, dtype=x._type.numpy)
+        return wrap(one)
+    t = tensor_argument("layer_norm", name, 3 if name == "weight" else 4, value)
+    if t._shape != shape:
+        raise ShapeError(
+            f"layer_norm: Expected {name} to be of same shape as normalized_shape, but got {name} "
+            f"of shape {list(t._shape)} and normalized_shape = {list(shape)}."
+        )
+    common_device("layer_norm", (x, t))
+    if t._type.dtype is not x._type.dtype and not (
+        x._type.dtype not in WIDE and t._type.dtype is dtypes.float32
+    ):
+        raise DTypeError(
+            f"layer_norm: mixed dtype: expect {name} to have the dtype of input, {x.dtype}, "
+            f"and it is {t.dtype}."
+        )
+    return t
+
+
+@public(
+    path="nn.functional.normalize",
+    samples=lambda make: [
+        sample(make.real(2, 3)),
+        sample(make.real(2, 3), dim=0),
+        sample(make.real(2, 3), 1.0, -1),
+        sample(make.real(2, 3), eps=3.0),
+    ],
+)
+def normalize(
+    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None
+) -> Tensor:
+    """Each slice divided by its norm, or by `eps` where the norm is smaller.
+
+    Args:
+        input: floating point, any shape.
+        p: the exponent of the norm.
+        dim: the dimension that the norm is taken over.
+        eps: the smallest divisor.
+        out: must be None.
+    """
+    if out is not None:
+        raise NotImplementedError("normalize: out is not implemented yet.")
+    size = input.norm(p, dim, keepdim=True)
+    return input / size.clamp_min(eps)
+
+
+# dropout ----------------------------------------------------------------------------------------
+
+_dropped = primitive(
+    "dropout",
+    lambda xp, x, factor: x * factor,
+    lambda xp, g, factor: g * factor,
+    graph="MulBackward0",
+)
+
+
+@public(
+    path="nn.functional.dropout",
+    kind="primitive",
+    samples=lambda make: [
+        sample(make.real(2, 3), 0.0),
+        sample(make.real(2, 3), 1.0),
+        sample(make.real(2, 3), training=False),
+        sample(make.integers(0, 3, 2), 0.5, False),
+    ],
+    errors=lambda make: [
+        bad(ValueError, "has to be between 0 and 1", make.real(2), 1.5),
+        bad(RuntimeError, "is not implemented for", make.integers(0, 3, 2)),
+    ],
+)
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Each element set to 0 with probability `p`, the others divided by 1 - p.
+
+    The random numbers are those of `gradcore.manual_seed`.
+
+    Args:
+        input: floating point, any shape.
+        p: the probability, in [0, 1].
+        training: False gives `input` itself.
+        inplace: must be False.
+
+    Raises:
+        ArgumentError: `p` is not in [0, 1].
+        DTypeError: `input` is not floating point.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ArgumentError(f"dropout: dropout probability has to be between 0 and 1, but got {p}.")
+    out_of_place("dropout", inplace)
+    if not training or p == 0.0:
+        return input
+    x = floating("dropout", input)
+    kind = x._type
+    numbers = default_generator(kind.device).uniform(x._shape, kind.numpy)
+    factor = (numbers >= p).astype(kind.numpy)
+    if p < 1.0:
+        factor *= 1.0 / (1.0 - p)
+    else:
+        factor *= 0
+    return _dropped(x, factor)
+
+
+# attention --------------------------------------------------------------------------------------
+
+
+@public(
+    path="nn.functional.scaled_dot_product_attention",
+    samples=lambda make: [
+        sample(make.real(2, 3, 4), make.real(2, 5, 4), make.real(2, 5, 6)),
+        sample(make.real(3, 4), make.real(5, 4), make.real(5, 6), is_causal=True),
+        sample(make.real(2, 3, 4), make.real(2, 5, 4), make.real(2, 5, 6), make.real(3, 5)),
+        sample(make.real(3, 4), make.real(5, 4), make.real(5, 2), make.integers(1, 2, 3, 5) > 0),
+        sample(make.real(3, 4), make.real(5, 4), make.real(5, 2), scale=0.3),
+    ],
+    errors=lambda make: [
+        bad(
+            RuntimeError,
+            "is_causal",
+            make.real(3, 4),
+            make.real(3, 4),
+            make.real(3, 4),
+            make.real(3, 3),
+            is_causal=True,
+        ),
+    ],
+)
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(Q K^T / sqrt(e) + mask) V.
+
+    Args:
+        query: `(*, l, e)`.
+        key: `(*, s, e)`.
+        value: `(*, s, v)`.
+        attn_mask: broadcasts to `(*, l, s)`: bool, True where to look, or numbers that are added.
+        dropout_p: the probability with which a weight is set to 0.
+        is_causal: row i looks at the columns up to i; excludes `attn_mask`.
+        scale: instead of 1 / sqrt(e).
+        enable_gqa: must be False.
+
+    Returns:
+        `(*, l, v)`. A row that may look nowhere is 0.
+
+    Raises:
+        ArgumentError: both `attn_mask` and `is_causal` are given.
+    """
+    if enable_gqa:
+        raise NotImplementedError("scaled_dot_product_attention: enable_gqa is not implemented.")
+    if is_causal and attn_mask is not None:
+        raise ArgumentError(
+            "scaled_dot_product_attention: Explicit attn_mask should not be set when "
+            "is_causal=True."
+        )
+    q = tensor_argument("scaled_dot_product_attention", "query", 1, query)
+    k = tensor_argument("scaled_dot_product_attention", "key", 2, key)
+    if scale is None:
+        scale = 1.0 / math.sqrt(q._shape[-1]) if q._shape[-1] else 1.0
+    scores = matmul(q * scale, k.mT)
+    kind = scores._type
+    module = kind.device.backend.module
+    blind: Any = None
+    if is_causal:
+        mask = wrap(module.tri(*scores._shape[-2:], dtype=np.bool_))
+        scores = recorded.where(mask, scores, -math.inf)
+    elif attn_mask is not None:
+        mask = tensor_argument("scaled_dot_product_attention", "attn_mask", 4, attn_mask)
+        if mask._type.dtype is dtypes.bool_:
+            # All of a row -inf would be nan: it is made equal here, and 0 after softmax.
+            blind = ~mask._array.any(axis=-1, keepdims=True)
+            scores = recorded.where(wrap(mask._array | blind), scores, -math.inf)
+        else:
+            scores = scores + mask
+    weights = softmax(scores, -1)
+    if blind is not None:
+        weights = weights * wrap((~blind).astype(kind.numpy))
+    if dropout_p:
+        weights = dropout(weights, dropout_p)
+    return matmul(weights, value)

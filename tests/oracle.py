@@ -1,0 +1,255 @@
+"""PyTorch as the oracle: the same call there and here, and the comparison of what comes back."""
+
+import importlib
+import math
+import pkgutil
+import warnings
+from functools import cache
+
+import numpy as np
+
+import gradcore as gd
+from gradcore.op import OPS
+from gradcore.samples import Maker, Sample
+
+for _module in pkgutil.walk_packages(gd.__path__, "gradcore."):
+    if not _module.name.startswith("gradcore.interop."):  # there other libraries are needed
+        importlib.import_module(_module.name)
+
+DTYPES = (
+    "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 float32 float64 complex64 "
+    "complex128"
+).split()
+
+KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
+"""NumPy's keywords, which not all of PyTorch's functions take."""
+
+RENAMED = {
+    "_add": "add",
+    "_sub": "sub",
+    "_round": "round",
+    "_conj": "conj_physical",
+    "_real": "real",
+    "_imag": "imag",
+    "_clamp_min": "clamp_min",
+    "_clamp_max": "clamp_max",
+    "_silu": "nn.functional.silu",
+    "nn.functional.layer_norm": "layer_norm",
+}
+"""Private building blocks of gradcore, by what they are in PyTorch."""
+
+COMPOSED = {
+    "_div_trunc": lambda torch: lambda a, b: torch.div(a, b, rounding_mode="trunc"),
+    "_div_floor": lambda torch: lambda a, b: torch.div(a, b, rounding_mode="floor"),
+    "_gelu": lambda torch: torch.nn.functional.gelu,
+    "_gelu_tanh": lambda torch: lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
+    "mul_mean": lambda torch: (
+        lambda a, b, dim=None, keepdim=False: torch.mul(a, b).mean(dim=dim, keepdim=keepdim)
+    ),
+}
+"""What PyTorch has under no single name."""
+
+
+def torch_function(torch, path):
+    """PyTorch's function for an operation of gradcore, or None if it has none."""
+    if path in COMPOSED:
+        return COMPOSED[path](torch)
+    found = torch
+    for name in RENAMED.get(path, path).split("."):
+        found = getattr(found, name, None)
+        if found is None:
+            return None
+    return found
+
+
+@cache
+def samples(path):
+    make = OPS[path].samples
+    return () if make is None else tuple(make(Maker(path)))
+
+
+# the same arguments there and here -----------------------------------------------------------
+
+
+def mapped(value, leaf):
+    """`value` with `leaf` applied to all that is no list, tuple or slice."""
+    if isinstance(value, list | tuple):
+        return type(value)([mapped(v, leaf) for v in value])
+    if isinstance(value, dict):
+        return {name: mapped(v, leaf) for name, v in value.items()}
+    return leaf(value)
+
+
+def recast(sample, dtype):
+    """The sample with its float64 arrays in another dtype; integers get values from -4 to 4."""
+    dtype = np.dtype(dtype)
+
+    def leaf(v):
+        if not isinstance(v, np.ndarray) or v.dtype != np.float64:
+            return v
+        if dtype.kind == "b":
+            return np.asarray(v > 0)
+        if dtype.kind in "iu":
+            v = np.rint(2 * v)
+            return np.asarray(np.abs(v) if dtype.kind == "u" else v).astype(dtype)
+        if dtype.kind == "c":
+            parts = 0.5 + np.sin(np.arange(1.0, v.size + 1)).reshape(v.shape)
+            return np.asarray(v + 1j * parts).astype(dtype)
+        return v.astype(dtype)
+
+    return Sample(mapped(sample.args, leaf), mapped(sample.kwargs, leaf))
+
+
+def ours(sample, requires_grad=True):
+    """The arguments as gradcore takes them, and the Tensors in them."""
+    tensors = []
+
+    def leaf(v):
+        if not isinstance(v, np.ndarray):
+            return v
+        t = gd.tensor(v, requires_grad=requires_grad and v.dtype.kind in "fc")
+        tensors.append(t)
+        return t
+
+    return mapped(sample.args, leaf), mapped(sample.kwargs, leaf), tensors
+
+
+def theirs(torch, sample, requires_grad=True):
+    """The arguments as PyTorch takes them, and the tensors in them."""
+    tensors = []
+
+    def leaf(v):
+        if isinstance(v, gd.dtype):
+            return getattr(torch, v.name)
+        if isinstance(v, str):
+            if v.endswith("_format"):
+                return getattr(torch, v)
+            return v.replace("gradcore", "torch")
+        if not isinstance(v, np.ndarray):
+            return v
+        t = torch.tensor(v, requires_grad=requires_grad and v.dtype.kind in "fc")
+        tensors.append(t)
+        return t
+
+    kwargs = {KEYWORDS.get(name, name): v for name, v in sample.kwargs.items()}
+    return mapped(sample.args, leaf), mapped(kwargs, leaf), tensors
+
+
+# what comes back -----------------------------------------------------------------------------
+
+
+def is_tensor(value):
+    return isinstance(value, gd.Tensor) or type(value).__module__.startswith("torch")
+
+
+def flat(value):
+    """The Tensors and numbers in a result, in order."""
+    if isinstance(value, list | tuple):
+        return [v for part in value for v in flat(part)]
+    return [value]
+
+
+def attempt(function, args, kwargs):
+    """The flattened result, or the exception."""
+    try:
+        return flat(function(*args, **kwargs))
+    except Exception as error:
+        return error
+
+
+def name_of_dtype(value):
+    return str(value.dtype).rpartition(".")[2]
+
+
+def array(value):
+    """The values, of PyTorch's Tensors too, as a NumPy array."""
+    if isinstance(value, gd.Tensor):
+        return value.detach().numpy()
+    return value.detach().resolve_conj().resolve_neg().numpy()
+
+
+def check_same(got, expected, rtol, what):
+    """Compare a Tensor with PyTorch's: shape, dtype, and values to `rtol` of the largest."""
+    if not is_tensor(expected):
+        assert got == expected, what
+        return
+    assert is_tensor(got), f"{what}: a {type(got)} where PyTorch has a tensor"
+    assert tuple(got.shape) == tuple(expected.shape), what
+    assert name_of_dtype(got) == name_of_dtype(expected), what
+    g, e = array(got), array(expected)
+    if e.dtype.kind in "biu":
+        np.testing.assert_array_equal(g, e, what)
+        return
+    finite = np.abs(e[np.isfinite(e)])
+    largest = float(finite.max()) if finite.size else 0.0
+    np.testing.assert_allclose(g, e, rtol=rtol, atol=rtol * largest, err_msg=what)
+
+
+def cotangents(outputs, seed=0):
+    """A random NumPy cotangent for each output."""
+    random = np.random.default_rng(seed)
+    found = []
+    for y in outputs:
+        v = random.uniform(0.5, 1.5, tuple(y.shape))
+        dtype = np.dtype(name_of_dtype(y))
+        if dtype.kind == "c":
+            v = v + 1j * random.uniform(-1, 1, v.shape)
+        found.append(np.asarray(v).astype(dtype))
+    return found
+
+
+class Derivatives:
+    """First and second derivatives of one call: `first` per input, `second` per input.
+
+    None where nothing flows. `second` is None if the first derivatives are constant.
+
+    Attributes:
+        outputs: flattened.
+        error: raised by the second backward, or None.
+    """
+
+    def __init__(self, function, arguments, grad, tensor, order):
+        args, kwargs, tensors = arguments
+        self.outputs = flat(function(*args, **kwargs))
+        self.first = self.second = self.error = None
+        inputs = [t for t in tensors if t.requires_grad]
+        outs = [y for y in self.outputs if is_tensor(y) and y.requires_grad]
+        if not outs or not inputs:
+            return
+        seeds = [tensor(v) for v in cotangents(outs)]
+        for v in seeds:
+            v.requires_grad = True
+        try:
+            self.first = grad(outs, inputs, seeds, create_graph=order > 1, allow_unused=True)
+        except Exception as error:
+            self.error = error
+            return
+        if order == 1:
+            return
+        again = [g for g in self.first if g is not None and g.requires_grad]
+        if not again:
+            return
+        weights = [tensor(v) for v in cotangents(again, 1)]
+        try:
+            self.second = grad(again, [*inputs, *seeds], weights, allow_unused=True)
+        except Exception as error:
+            self.error = error
+
+
+def derivatives(torch, path, sample, order=2):
+    """The Derivatives of a sample here and in PyTorch."""
+    here = Derivatives(OPS[path].call, ours(sample), gd.autograd.grad, gd.tensor, order)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        there = Derivatives(
+            torch_function(torch, path),
+            theirs(torch, sample),
+            torch.autograd.grad,
+            torch.tensor,
+            order,
+        )
+    return here, there
+
+
+def isclose_scalar(a, b):
+    return a == b or (math.isnan(a) and math.isnan(b))

@@ -1,0 +1,308 @@
+"""Every operation on the samples of its record, and its dtypes, against PyTorch on the CPU."""
+
+import itertools
+import warnings
+
+import numpy as np
+import oracle
+import pytest
+from oracle import OPS, array, check_same, is_tensor, recast, samples, torch_function
+
+import gradcore as gd
+
+pytestmark = pytest.mark.parity
+
+CASES = [(path, number) for path in OPS for number in range(len(samples(path)))]
+
+over_samples = pytest.mark.parametrize(
+    ("path", "number"), CASES, ids=[f"{path}-{number}" for path, number in CASES]
+)
+
+TENSORS_ONLY = "must be Tensor, not"
+"""Where PyTorch refuses a Python number as the second operand, gradcore takes it, as NumPy does."""
+
+NO_KERNEL = "not implemented for '"
+"""PyTorch has no kernel for the dtype: no statement about what is right."""
+
+NUMPY_KEYWORDS = {("broadcast_to", 3): "NumPy's shape= beside PyTorch's size="}
+
+ACCEPTED_HERE = {
+    ("nn.functional.linear", "bool"): "the sum of a bool product stays bool",
+    ("sub", "bool"): "a bool Tensor minus a number is a number",
+    ("_sub", "bool"): "a bool Tensor minus a number is a number",
+    ("rsub", "bool"): "a number minus a bool Tensor is a number",
+    ("positive", "bool"): "nothing changes",
+}
+"""Calls that only PyTorch refuses, by path and dtype."""
+
+REFUSED_HERE = {
+    ("pow", "int32"): "PyTorch looks at scalar exponents only, and gives 0 for negative others",
+    ("pow", "int64"): "PyTorch looks at scalar exponents only, and gives 0 for negative others",
+    ("logaddexp", "complex64"): "NumPy has none",
+    ("logaddexp", "complex128"): "NumPy has none",
+    ("nn.functional.silu", "complex64"): "an activation of real numbers",
+    ("nn.functional.silu", "complex128"): "an activation of real numbers",
+    ("masked_fill", "uint8"): "PyTorch lets a negative fill value wrap around",
+}
+"""Calls that only gradcore refuses, by path and dtype."""
+
+WEAK_CHECKS = ("_loss", "dropout", "amax", "amin", "max", "min", "prod")
+"""Some of PyTorch's dtype checks depend on the reduction, or on whether there are elements."""
+
+DIFFERENT_NAMES = {
+    "mean": "the full mean is MeanBackward1 here, as the tutorial prints it",
+    "mul_mean": "one node",
+    "floor_divide": "PyTorch writes torch::autograd::NotImplemented",
+    "rsub": "SubBackward0 of the exchanged operands",
+    "div": "rounded quotients have a name of their own",
+    "_div_trunc": "rounded quotients have a name of their own",
+    "_div_floor": "rounded quotients have a name of their own",
+    "round": "composite where decimals are given",
+    "sgn": "sign for real numbers",
+    "_conj": "PyTorch's conj of a real Tensor is the Tensor",
+    "_real": "PyTorch's real of a real Tensor is the Tensor",
+    "clamp": "one-sided and Tensor bounds differ",
+    "clamp_min": "clamp",
+    "clamp_max": "clamp",
+    "_clamp_min": "private",
+    "_clamp_max": "private",
+    "matmul": "one node, where PyTorch reshapes and calls mm, mv or bmm",
+    "mv": "one node, where PyTorch reshapes and calls mm, mv or bmm",
+    "vdot": "dot",
+    "inner": "one node",
+    "addmm": "composite",
+    "einsum": "one node, where PyTorch permutes and calls bmm",
+    "nn.functional.linear": "one node more or less",
+    "nn.functional.scaled_dot_product_attention": "composite",
+    "nn.functional.l1_loss": "one node",
+    "nn.functional.smooth_l1_loss": "l1_loss where beta is 0",
+    "nn.functional.cross_entropy": "one node for soft targets",
+    "atleast_2d": "unsqueeze, where PyTorch calls reshape",
+    "atleast_3d": "unsqueeze, where PyTorch calls reshape",
+    "Tensor.sum_to_size": "sum, with or without a view",
+    "rot90": "composite",
+    "diag": "composite",
+    "gather": "a reshape at the end for 0-d and empty",
+    "index_select": "a reshape at the end for 0-d",
+    "scatter_add": "composite where shapes differ",
+    "repeat_interleave": "composite",
+    "masked_fill": "one name for number and Tensor values",
+    "var_mean": "two nodes",
+    "std_mean": "two nodes",
+    "max": "a 0-d Tensor",
+    "min": "a 0-d Tensor",
+    "pow": "a number to the power of a Tensor",
+}
+"""Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
+
+SECOND_ORDER_DIFFERS = {
+    ("mean", 11): "empty: 0 / 0 here, 0 in PyTorch",
+    ("mean", 12): "empty: 0 / 0 here, 0 in PyTorch",
+    ("mul_mean", 13): "empty: 0 / 0 here, 0 in PyTorch",
+    ("norm", 28): "empty, p = 3: 0 here, nan in PyTorch",
+    ("nn.functional.gelu", 11): "cancellation at |x| > 5: both are off in the eighth digit",
+}
+
+NOT_IN_PYTORCH = {
+    ("sum", 20): "PyTorch 2.13 gives sum(dtype=int32) a grad_fn that cannot run",
+    ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
+    ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
+    ("scatter_add", 2): "PyTorch's double backward fails where src is larger than index",
+    ("scatter_add", 4): "PyTorch's double backward fails where src is larger than index",
+}
+"""Derivatives that only gradcore has."""
+
+
+def accepted_by_both(torch, path, sample, dtype, number):
+    """The results here and in PyTorch, or None if a call is refused; a surprise fails."""
+    args, kwargs, _ = oracle.ours(sample, False)
+    with np.errstate(all="ignore"):
+        here = oracle.attempt(OPS[path].call, args, kwargs)
+    args, kwargs, _ = oracle.theirs(torch, sample, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        there = oracle.attempt(torch_function(torch, path), args, kwargs)
+    if isinstance(there, Exception):
+        if isinstance(here, Exception):
+            return None
+        text = str(there)
+        assert (
+            TENSORS_ONLY in text
+            or NO_KERNEL in text
+            or (path, dtype) in ACCEPTED_HERE
+            or (path, number) in NUMPY_KEYWORDS
+        ), f"PyTorch raises {there!r}, and here it is {here}"
+        return None
+    if isinstance(here, Exception):
+        empty = all(y.numel() == 0 for y in there if is_tensor(y))
+        assert (
+            (path, dtype) in REFUSED_HERE or path.endswith(WEAK_CHECKS) or empty
+        ), f"{here!r}, and PyTorch gives {there}"
+        return None
+    assert len(here) == len(there)
+    return here, there
+
+
+def test_every_operation_is_found_in_pytorch(torch):
+    assert [path for path in OPS if torch_function(torch, path) is None] == []
+
+
+@over_samples
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("float32", 2e-5)])
+def test_values_and_derivatives(torch, path, number, dtype, rtol):
+    sample = recast(samples(path)[number], dtype)
+    results = accepted_by_both(torch, path, sample, dtype, number)
+    if results is None:
+        return
+    for y, expected in zip(*results, strict=True):
+        check_same(y, expected, rtol, "value")
+    try:
+        here, there = oracle.derivatives(torch, path, sample)
+    except RuntimeError as error:
+        if "is not differentiable with respect to argument" in str(error):
+            return  # weights of PyTorch's losses
+        raise
+    for y, expected in zip(here.outputs, there.outputs, strict=True):
+        if is_tensor(expected):
+            assert y.requires_grad == expected.requires_grad
+            assert y.is_leaf == expected.is_leaf
+            if path not in DIFFERENT_NAMES and expected.grad_fn is not None:
+                assert y.grad_fn.name() == expected.grad_fn.name()
+    if (path, number) in NOT_IN_PYTORCH:
+        assert here.error is None
+        return
+    assert (here.error is None) == (there.error is None), (here.error, there.error)
+    if here.error is not None:
+        return
+    assert (here.first is None) == (there.first is None)
+    for position, (g, expected) in enumerate(zip(here.first or (), there.first or (), strict=True)):
+        assert (g is None) == (expected is None), f"gradient {position}"
+        if g is not None:
+            check_same(g, expected, rtol, f"gradient {position}")
+    if (path, number) in SECOND_ORDER_DIFFERS:
+        return
+    check_second(here.second, there.second, rtol)
+
+
+def check_second(here, there, rtol):
+    """Compare second derivatives, in which None is zero, and rounding of O(1) terms cancels."""
+    count = len(here or there or ())
+    none = (None,) * count
+    for position, (h, expected) in enumerate(zip(here or none, there or none, strict=True)):
+        if h is None and expected is None:
+            continue
+        a, b = (np.zeros(()) if h is None else array(h)), (
+            np.zeros(()) if expected is None else array(expected)
+        )
+        if h is not None and expected is not None:
+            assert a.shape == b.shape
+            assert a.dtype == b.dtype
+        finite = np.abs(b[np.isfinite(b)])
+        largest = max(1.0, float(finite.max()) if finite.size else 0.0)
+        np.testing.assert_allclose(
+            a, b, rtol=rtol, atol=rtol * largest, err_msg=f"second derivative {position}"
+        )
+
+
+@over_samples
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
+def test_integers(torch, path, number, dtype):
+    sample = recast(samples(path)[number], dtype)
+    results = accepted_by_both(torch, path, sample, dtype, number)
+    for y, expected in zip(*(results or ((), ())), strict=True):
+        check_same(y, expected, 2e-5, "value")
+
+
+@over_samples
+def test_float16(torch, path, number):
+    sample = recast(samples(path)[number], "float16")
+    results = accepted_by_both(torch, path, sample, "float16", number)
+    for y, expected in zip(*(results or ((), ())), strict=True):
+        check_same(y, expected, 2e-3, "value")
+
+
+@over_samples
+@pytest.mark.parametrize(("dtype", "rtol"), [("complex128", 1e-10), ("complex64", 2e-5)])
+def test_complex(torch, path, number, dtype, rtol):
+    sample = recast(samples(path)[number], dtype)
+    results = accepted_by_both(torch, path, sample, dtype, number)
+    if results is None:
+        return
+    for y, expected in zip(*results, strict=True):
+        check_same(y, expected, rtol, "value")
+    here, there = oracle.derivatives(torch, path, sample, 1)
+    if there.error is not None:
+        return
+    assert here.error is None
+    assert (here.first is None) == (there.first is None)
+    for position, (g, expected) in enumerate(zip(here.first or (), there.first or (), strict=True)):
+        assert (g is None) == (expected is None), f"gradient {position}"
+        if g is not None:
+            check_same(g, expected, rtol, f"gradient {position}")
+
+
+# dtypes --------------------------------------------------------------------------------------
+
+NUMBERS = [True, 2, 2.0, 2j]
+
+TWO_OPERANDS = {
+    "add": lambda m, a, b: a + b,
+    "sub": lambda m, a, b: m.sub(a, b),
+    "mul": lambda m, a, b: a * b,
+    "div": lambda m, a, b: a / b,
+    "floor_divide": lambda m, a, b: a // b,
+    "remainder": lambda m, a, b: a % b,
+    "pow": lambda m, a, b: a**b,
+    "lt": lambda m, a, b: a < b,
+    "eq": lambda m, a, b: a == b,
+    "where": lambda m, a, b: m.where(m.tensor([True, False]), a, b),
+    "promote_types": lambda m, a, b: m.promote_types(a.dtype, b.dtype),
+}
+
+
+def result_dtype(function, module, a, b):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = function(module, a, b)
+        except Exception as error:
+            return error
+    found = getattr(found, "dtype", found)
+    return str(found).rpartition(".")[2]
+
+
+@pytest.mark.parametrize("name", TWO_OPERANDS)
+def test_dtype_of_two_operands(torch, name):
+    function = TWO_OPERANDS[name]
+    wrong = []
+    pairs = itertools.product(oracle.DTYPES, oracle.DTYPES, [(2,), ()], [(2,), ()])
+    for one, two, shape, other in pairs:
+        a, b = np.ones(shape, one), np.ones(other, two)
+        here = result_dtype(function, gd, gd.tensor(a), gd.tensor(b))
+        there = result_dtype(function, torch, torch.tensor(a), torch.tensor(b))
+        if not same_dtype(here, there):
+            wrong.append((one, shape, two, other, here, there))
+    assert not wrong, wrong[:20]
+
+
+@pytest.mark.parametrize("name", [name for name in TWO_OPERANDS if name != "promote_types"])
+@pytest.mark.parametrize("reflected", [False, True])
+def test_dtype_with_a_python_number(torch, name, reflected):
+    function = TWO_OPERANDS[name]
+    wrong = []
+    for dtype, shape, number in itertools.product(oracle.DTYPES, [(2,), ()], NUMBERS):
+        a = np.ones(shape, dtype)
+        h, t = (gd.tensor(a), number), (torch.tensor(a), number)
+        if reflected:
+            h, t = h[::-1], t[::-1]
+        here, there = result_dtype(function, gd, *h), result_dtype(function, torch, *t)
+        if not same_dtype(here, there):
+            wrong.append((dtype, shape, number, here, there))
+    assert not wrong, wrong[:20]
+
+
+def same_dtype(here, there):
+    if isinstance(there, Exception):
+        # PyTorch has few kernels for bool, half precision and the wide unsigned integers.
+        return isinstance(here, Exception) or "not implemented" in str(there)
+    return here == there
