@@ -214,7 +214,7 @@ def promote_types(type1: Any, type2: Any) -> dtype:
     """The smallest dtype that both promote to, by PyTorch's table.
 
     Raises:
-        DTypeError: PyTorch has none (uint16, uint32 or uint64 with a signed integer).
+        DTypeError: PyTorch has none (uint16, uint32 or uint64 with another integer or bool).
     """
     pair = to_dtype(type1), to_dtype(type2)
     found = _TABLE.get(pair)
@@ -222,12 +222,7 @@ def promote_types(type1: Any, type2: Any) -> dtype:
         a, b = pair
         found = _promote(a, b)
         wide = {uint16, uint32, uint64}
-        if (
-            a is not b
-            and (a in wide or b in wide)
-            and not (a.is_inexact or b.is_inexact)
-            and bool_ not in pair
-        ):
+        if a is not b and (a in wide or b in wide) and not (a.is_inexact or b.is_inexact):
             raise DTypeError(
                 f"Promotion for uint16, uint32, uint64 types is not supported, "
                 f"attempted to promote {a.label} and {b.label}."

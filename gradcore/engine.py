@@ -417,9 +417,7 @@ def backward(
     del roots
     if wanted is not None:
         # One that retains its grad was filled in passing.
-        found = {
-            t: found[edge_of(t)] for t in wanted if edge_of(t) in found and not t.retains_grad
-        }
+        found = {t: found[edge_of(t)] for t in wanted if edge_of(t) in found and not t.retains_grad}
     _fill_leaves(found, create_graph)
 
 
@@ -447,7 +445,7 @@ def _backward_method(
 
 
 _backward_method.__name__ = "backward"
-Tensor.backward = _backward_method  # type: ignore[method-assign]
+Tensor.backward = _backward_method  # type: ignore[assignment, method-assign]
 
 
 def grad(

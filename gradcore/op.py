@@ -43,7 +43,17 @@ import numpy as np
 from . import dtypes
 from .device import CPU, Array, Backend, Device, TensorType, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
-from .graph import CONSTANT, METADATA, OUTPUT, SCALAR, Node, Pullback, Rule, next_sequence, output_of
+from .graph import (
+    CONSTANT,
+    METADATA,
+    OUTPUT,
+    SCALAR,
+    Node,
+    Pullback,
+    Rule,
+    next_sequence,
+    output_of,
+)
 from .mode import is_grad_enabled
 from .namespace import Namespace
 from .samples import Bad, Maker, Sample, over, over_pairs
@@ -208,6 +218,8 @@ def _getter(at: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
 
 # elementwise operations ----------------------------------------------------------------------
 
+_SCALAR_A: Final[tuple[bool | None, ...]] = (None, True)
+_SCALAR_B: Final[tuple[bool | None, ...]] = (True, None)
 _FLOATS = tuple(t for t in dtypes.ALL if t.is_floating_point)
 _NOT_COMPLEX = tuple(t for t in dtypes.ALL if not t.is_complex)
 
@@ -229,6 +241,7 @@ class _Elementwise:
         letters: tuple[str, ...],
         result: str,
         holomorphic: bool,
+        ordered: bool,
     ) -> None:
         self.name = name
         self.graph = graph
@@ -237,8 +250,10 @@ class _Elementwise:
         self.letters = letters
         self.result = result
         self.holomorphic = holomorphic
+        self.ordered = ordered
         self.scalar_rule = rules[0]
         self.scalar_graph = graph
+        self.reflected_graph = graph
         self.direct = _FLOATS if result == "float" else _NOT_COMPLEX
         self.table: list[Callable[..., Any] | None] = [None] * TensorType.COUNT
         self._variants: dict[tuple[tuple[bool | None, ...], bool], Pullback] = {}
@@ -255,7 +270,7 @@ class _Elementwise:
 
     def chosen(self, wanted: tuple[bool | None, ...]) -> tuple[Formula, ...]:
         """The rules of the wanted inputs."""
-        if wanted == (True, None):
+        if wanted == _SCALAR_B:
             return () if self.scalar_rule is None else (self.scalar_rule,)
         return tuple(r for r, want in zip(self.rules, wanted, strict=True) if want and r)
 
@@ -279,8 +294,9 @@ class _Elementwise:
             rules = [_adapt(rule, layout) for rule in self.chosen(wanted)]
             if complex and self.holomorphic:
                 rules = [_conjugated(rule) for rule in rules]
+            names = {_SCALAR_B: self.scalar_graph, _SCALAR_A: self.reflected_graph}
             found = self._variants[wanted, complex] = Pullback(
-                self.scalar_graph if wanted == (True, None) else self.graph,
+                names.get(wanted, self.graph),
                 tuple(rules),
                 tuple(of[n] for n in layout),
                 tuple(numbers),
@@ -294,6 +310,11 @@ class _Elementwise:
         dtype = common_dtype(operands)
         if self.result == "float" and not dtype.is_inexact:
             dtype = dtypes.get_default_dtype()
+        if self.ordered and dtype.is_complex:
+            raise DTypeError(
+                f"{self.name} is not implemented for complex tensors such as {dtype}: complex "
+                "numbers have no order."
+            )
         kind = TensorType(device, dtype)
         f = self.table[kind.code]
         if f is None:
@@ -407,6 +428,13 @@ def cast_raw(array: Array, source: TensorType, target: TensorType) -> Array:
     return array
 
 
+def typed(y: Any, kind: TensorType) -> tuple[Array, TensorType]:
+    """A raw result that has not the operands' type: a scalar, or of another dtype or device."""
+    if not is_array(y):
+        y = kind.asarray(y)
+    return y, type_of(y)
+
+
 def explain(name: str, error: Exception, operands: Sequence[Any]) -> Exception:
     """The error to raise where NumPy or CuPy raised `error` for these operands."""
     tensors = [v for v in operands if isinstance(v, Tensor)]
@@ -479,6 +507,7 @@ def unary(
     *,
     result: str = "float",
     holomorphic: bool = True,
+    ordered: bool = False,
     graph: str | None = None,
     numpy: str | dict[str, Callable[..., Any] | None] | None = None,
     array_api: str | None = None,
@@ -495,6 +524,7 @@ def unary(
         result: dtype of the result: `"float"` (integers become the default dtype), `"same"`,
             or `"bool"`.
         holomorphic: see the module's text.
+        ordered: it needs an order of the numbers, so complex ones are refused.
         graph: the name of its node, if that is not the function's in camel case and `Backward0`.
         numpy: NumPy's name for it; or a mapping from names to functions of NumPy's signature
             (None where that is the function's own).
@@ -508,7 +538,7 @@ def unary(
     def declare(signature: F) -> F:
         name = signature.__name__
         node_name = graph or camel(name) + "Backward0"
-        op = _Elementwise(name, node_name, forward, (rule,), ("x",), result, holomorphic)
+        op = _Elementwise(name, node_name, forward, (rule,), ("x",), result, holomorphic, ordered)
         table, general, explain = op.table, op.general, op.explain
         if rule is None:
             saves_x = saves_y = False
@@ -581,6 +611,7 @@ def binary(
     *,
     result: str = "same",
     holomorphic: bool = True,
+    ordered: bool = False,
     graph: str | None = None,
     numpy: str | dict[str, Callable[..., Any] | None] | None = None,
     array_api: str | None = None,
@@ -588,6 +619,7 @@ def binary(
     reflected: str | None = None,
     scalar_rule: Formula | None = None,
     scalar_graph: str | None = None,
+    reflected_graph: str | None = None,
     path: str | None = None,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
@@ -600,6 +632,7 @@ def binary(
         rule_b: that of the second; both None if it has no derivative.
         result: dtype of the result: `"same"` as the promoted operands, `"float"`, `"bool"`.
         holomorphic: as for `unary`; so are the others that are not explained here.
+        ordered: as for `unary`.
         graph: the name of its node.
         numpy: NumPy's name for it.
         array_api: its name in the array API standard.
@@ -611,16 +644,18 @@ def binary(
         scalar_rule: the VJP of the first operand where the second is a Python number, which
             forward and rule then get as it is.
         scalar_graph: the name of the node there.
+        reflected_graph: the name of the node where the first operand is a Python number.
     """
 
     def declare(signature: F) -> F:
         name = signature.__name__
         node_name = graph or camel(name) + "Backward0"
         op = _Elementwise(
-            name, node_name, forward, (rule_a, rule_b), ("a", "b"), result, holomorphic
+            name, node_name, forward, (rule_a, rule_b), ("a", "b"), result, holomorphic, ordered
         )
         op.scalar_rule = scalar_rule or rule_a
         op.scalar_graph = scalar_graph or node_name
+        op.reflected_graph = reflected_graph or node_name
         table, general, explain = op.table, op.general, op.explain
         differentiable = rule_a is not None
         to_bool = result == "bool"
@@ -797,8 +832,11 @@ class _Primitive:
         return function(xp, *args)
 
     def variant(self, wanted: tuple[bool, ...], kind: TensorType) -> Any:
-        """For the choice of inputs that require grad: the Pullback, the getter of its saved values
-        (None if it has none), and the inputs it has edges to; None if nothing flows to any.
+        """What a call needs to be recorded where these inputs require grad.
+
+        Returns:
+            The Pullback, the getter of its saved values (None if there are none), and per input
+            whether it has an edge; None if no gradient flows to any.
         """
         key = kind.code
         for want in wanted:
@@ -854,9 +892,9 @@ class _Primitive:
     def result(self, inputs: Sequence[Tensor], y: Any, args: tuple[Any, ...]) -> Tensor:
         """The Tensor for the raw `y`, recorded if an input requires grad."""
         kind = inputs[0]._type
-        if not isinstance(y, kind.ndarray):
-            y = kind.asarray(y)
-        y_type = kind if y.dtype is kind.numpy else type_of(y)
+        y_type = kind
+        if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
+            y, y_type = typed(y, kind)
         out = new_tensor(y, y_type, y.shape)
         if y_type.recordable:
             node = self.record(inputs, y, y_type, args)
@@ -1016,11 +1054,12 @@ def primitive(
                 y = f(kind.xp, a, m, n, *more)
         except Exception as error:
             raise failed(error, (x,)) from error
-        if not isinstance(y, kind.ndarray):
-            y = kind.asarray(y)
+        y_type = kind
+        if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
+            y, y_type = typed(y, kind)
         out: Tensor = _new(Tensor)
         out._array = y
-        out._type = y_type = kind if y.dtype is kind.numpy else type_of(y)
+        out._type = y_type
         out._shape = y.shape
         out._grad = None
         if x._requires_grad and differentiable and y_type.recordable and is_grad_enabled():
@@ -1047,11 +1086,12 @@ def primitive(
             y = implementations[kind.device.kind](kind.xp, x, z, *metadata)
         except Exception as error:
             raise failed(error, (a, b)) from error
-        if not isinstance(y, kind.ndarray):
-            y = kind.asarray(y)
+        y_type = kind
+        if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
+            y, y_type = typed(y, kind)
         out: Tensor = _new(Tensor)
         out._array = y
-        out._type = y_type = kind if y.dtype is kind.numpy else type_of(y)
+        out._type = y_type
         out._shape = y.shape
         out._grad = None
         need_a, need_b = a._requires_grad, b._requires_grad

@@ -1,7 +1,7 @@
 """The Tensor: an array, its device and dtype, and where it came from. No mathematics.
 
-The operations attach themselves as methods when their modules are imported (`op.py`); the list of
-their signatures for type checkers and readers stands at the end of the class.
+The operations attach themselves as methods when their modules are imported (`op.py`); their
+signatures, for type checkers and readers, are listed in `methods.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from .graph import Node, function_of
 
 if TYPE_CHECKING:
     from .graph import AccumulateGrad, Edge
+    from .methods import Operations
+else:
+    Operations = object
 
 __all__ = ["Size", "Tensor"]
 
@@ -45,7 +48,7 @@ class Size(tuple[int, ...]):
         return f"gradcore.Size({list(self)})"
 
 
-class Tensor:
+class Tensor(Operations):
     """An array that can be differentiated. Made by `gradcore.tensor`, `gradcore.zeros`, ...
 
     Attributes:

@@ -24,6 +24,9 @@ TENSORS_ONLY = "must be Tensor, not"
 NO_KERNEL = "not implemented for '"
 """PyTorch has no kernel for the dtype: no statement about what is right."""
 
+ORDERED = ("lt", "le", "gt", "ge", "maximum", "minimum", "relu", "sign", "clamp")
+"""Of complex numbers these mean nothing: there the missing kernel is a statement."""
+
 NUMPY_KEYWORDS = {("broadcast_to", 3): "NumPy's shape= beside PyTorch's size="}
 
 ACCEPTED_HERE = {
@@ -32,6 +35,8 @@ ACCEPTED_HERE = {
     ("_sub", "bool"): "a bool Tensor minus a number is a number",
     ("rsub", "bool"): "a number minus a bool Tensor is a number",
     ("positive", "bool"): "nothing changes",
+    ("relu", "bool"): "max(x, 0)",
+    ("nn.functional.relu", "bool"): "max(x, 0)",
 }
 """Calls that only PyTorch refuses, by path and dtype."""
 
@@ -43,8 +48,18 @@ REFUSED_HERE = {
     ("nn.functional.silu", "complex64"): "an activation of real numbers",
     ("nn.functional.silu", "complex128"): "an activation of real numbers",
     ("masked_fill", "uint8"): "PyTorch lets a negative fill value wrap around",
+    ("sign", "bool"): "NumPy has none",
+    ("sgn", "bool"): "NumPy has none",
+    ("matmul", "bool"): "PyTorch has it for empty inner dimensions only",
 }
 """Calls that only gradcore refuses, by path and dtype."""
+
+OTHER_INTEGERS = {
+    ("einsum", "*"): "PyTorch's is int64 where it calls sum, and the operands' dtype elsewhere",
+    ("addmm", "*"): "PyTorch truncates a float alpha and beta; here the product is promoted",
+    ("square", "bool"): "PyTorch's is int64",
+}
+"""Values or dtypes that differ on integers, by path and dtype."""
 
 WEAK_CHECKS = ("_loss", "dropout", "amax", "amin", "max", "min", "prod")
 """Some of PyTorch's dtype checks depend on the reduction, or on whether there are elements."""
@@ -59,13 +74,11 @@ DIFFERENT_NAMES = {
     "_div_floor": "rounded quotients have a name of their own",
     "round": "composite where decimals are given",
     "sgn": "sign for real numbers",
-    "_conj": "PyTorch's conj of a real Tensor is the Tensor",
-    "_real": "PyTorch's real of a real Tensor is the Tensor",
-    "clamp": "one-sided and Tensor bounds differ",
+    "clamp": "a node per bound where bounds are Tensors",
     "clamp_min": "clamp",
     "clamp_max": "clamp",
-    "_clamp_min": "private",
-    "_clamp_max": "private",
+    "_clamp_min": "the bound is a number",
+    "_clamp_max": "the bound is a number",
     "matmul": "one node, where PyTorch reshapes and calls mm, mv or bmm",
     "mv": "one node, where PyTorch reshapes and calls mm, mv or bmm",
     "vdot": "dot",
@@ -91,7 +104,6 @@ DIFFERENT_NAMES = {
     "std_mean": "two nodes",
     "max": "a 0-d Tensor",
     "min": "a 0-d Tensor",
-    "pow": "a number to the power of a Tensor",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
@@ -103,14 +115,26 @@ SECOND_ORDER_DIFFERS = {
     ("nn.functional.gelu", 11): "cancellation at |x| > 5: both are off in the eighth digit",
 }
 
+NO_DERIVATIVE = (
+    "is not differentiable with respect to argument",  # the weights of losses
+    "does not support automatic differentiation for outputs with complex dtype",
+    "Autograd not support dtype: Int",  # sum(dtype=int32)
+)
+"""Where PyTorch refuses to record."""
+
+CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not real"}
+
 NOT_IN_PYTORCH = {
-    ("sum", 20): "PyTorch 2.13 gives sum(dtype=int32) a grad_fn that cannot run",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
     ("scatter_add", 2): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 4): "PyTorch's double backward fails where src is larger than index",
 }
 """Derivatives that only gradcore has."""
+
+
+UNCHANGED = ("_conj", "_real")
+"""Of a real Tensor PyTorch's function is the Tensor itself, without a node."""
 
 
 def accepted_by_both(torch, path, sample, dtype, number):
@@ -128,7 +152,7 @@ def accepted_by_both(torch, path, sample, dtype, number):
         text = str(there)
         assert (
             TENSORS_ONLY in text
-            or NO_KERNEL in text
+            or (NO_KERNEL in text and not (path in ORDERED and "Complex" in text))
             or (path, dtype) in ACCEPTED_HERE
             or (path, number) in NUMPY_KEYWORDS
         ), f"PyTorch raises {there!r}, and here it is {here}"
@@ -159,13 +183,13 @@ def test_values_and_derivatives(torch, path, number, dtype, rtol):
     try:
         here, there = oracle.derivatives(torch, path, sample)
     except RuntimeError as error:
-        if "is not differentiable with respect to argument" in str(error):
-            return  # weights of PyTorch's losses
+        if any(text in str(error) for text in NO_DERIVATIVE):
+            return
         raise
     for y, expected in zip(here.outputs, there.outputs, strict=True):
         if is_tensor(expected):
             assert y.requires_grad == expected.requires_grad
-            assert y.is_leaf == expected.is_leaf
+            assert y.is_leaf == expected.is_leaf or path in UNCHANGED
             if path not in DIFFERENT_NAMES and expected.grad_fn is not None:
                 assert y.grad_fn.name() == expected.grad_fn.name()
     if (path, number) in NOT_IN_PYTORCH:
@@ -209,7 +233,9 @@ def check_second(here, there, rtol):
 def test_integers(torch, path, number, dtype):
     sample = recast(samples(path)[number], dtype)
     results = accepted_by_both(torch, path, sample, dtype, number)
-    for y, expected in zip(*(results or ((), ())), strict=True):
+    if results is None or (path, dtype) in OTHER_INTEGERS or (path, "*") in OTHER_INTEGERS:
+        return
+    for y, expected in zip(*results, strict=True):
         check_same(y, expected, 2e-5, "value")
 
 
@@ -230,8 +256,14 @@ def test_complex(torch, path, number, dtype, rtol):
         return
     for y, expected in zip(*results, strict=True):
         check_same(y, expected, rtol, "value")
-    here, there = oracle.derivatives(torch, path, sample, 1)
-    if there.error is not None:
+    try:
+        with np.errstate(all="ignore"):
+            here, there = oracle.derivatives(torch, path, sample, 1)
+    except RuntimeError as error:
+        if any(text in str(error) for text in NO_DERIVATIVE):
+            return
+        raise
+    if (path, number) in CAST_TO_REAL or there.error is not None:
         return
     assert here.error is None
     assert (here.first is None) == (there.first is None)
@@ -291,6 +323,8 @@ def test_dtype_with_a_python_number(torch, name, reflected):
     function = TWO_OPERANDS[name]
     wrong = []
     for dtype, shape, number in itertools.product(oracle.DTYPES, [(2,), ()], NUMBERS):
+        if (name, dtype, number) == ("pow", "bool", True):
+            continue  # NumPy's power of bools is int8
         a = np.ones(shape, dtype)
         h, t = (gd.tensor(a), number), (torch.tensor(a), number)
         if reflected:
@@ -304,5 +338,9 @@ def test_dtype_with_a_python_number(torch, name, reflected):
 def same_dtype(here, there):
     if isinstance(there, Exception):
         # PyTorch has few kernels for bool, half precision and the wide unsigned integers.
-        return isinstance(here, Exception) or "not implemented" in str(there)
+        # Its wide unsigned integers do not promote with complex numbers, unless those are Python's.
+        allowed = ("not implemented", "with a bool tensor", "ComplexFloat", "ComplexDouble")
+        return isinstance(here, Exception) or any(text in str(there) for text in allowed)
+    if there == "complex32":
+        return here == "complex64"  # NumPy has no half precision complex numbers
     return here == there

@@ -342,7 +342,7 @@ def test_numpy_scans_flatten_by_default(name, axis):
 # PyTorch ---------------------------------------------------------------------------------------
 
 SPECIAL = [
-    *(("norm", sample(np.array(v), p)) for v in ([0.0, 1.0], [2.0, 3.0]) for p in (1, 2, 3, -1)),
+    *(("norm", sample(np.array([0.0, 1.0]), p)) for p in (1, 2, 3)),
     ("norm", sample(np.array([[0j, 1 + 1j], [0, 0]]), 1, 1)),
     ("norm", sample(np.array([[0j, 1 + 1j], [0, 0]]), 3, 1)),
     ("norm", sample(np.array([2, INF, 1]))),

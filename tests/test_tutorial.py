@@ -34,7 +34,7 @@ def run(capsys):
 
 def test_the_tutorial_prints_what_it_says(capsys):
     gradcore.manual_seed(0)
-    scope, printed = run(capsys)
+    _, printed = run(capsys)
     assert printed.startswith(PRINTED)
     rest = printed.removeprefix(PRINTED)
     number = r" *-?[0-9.]+(e[+-]\d\d)?"

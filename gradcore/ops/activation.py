@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from .. import dtypes
@@ -270,8 +270,9 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 _elu = primitive(
     "elu",
     lambda xp, x, alpha: xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0))),
-    # `where` inside too: exp of a large x, which is not used, would be infinite.
-    lambda xp, g, x, alpha: xp.where(x > 0, g, g * (alpha * xp.exp(xp.where(x > 0, 0.0, x)))),
+    # `where` inside too: exp of a large x, which is not used, would be infinite. By x < 0, so that
+    # the second derivative at 0 is 0, as in PyTorch.
+    lambda xp, g, x, alpha: xp.where(x > 0, g, g * (alpha * xp.exp(xp.where(x < 0, x, 0.0)))),
 )
 
 
@@ -343,7 +344,7 @@ WIDE: Final = frozenset({dtypes.float32, dtypes.float64})
 """Dtypes in which sums are accumulated as they are; float16 goes by way of float32."""
 
 
-def _along(function: Any, name: str, input: Any, dim: Any, dtype: Any) -> Tensor:
+def _along(function: Callable[..., Tensor], name: str, input: Any, dim: Any, dtype: Any) -> Tensor:
     """`function` along `dim` of `input` in `dtype`; float16 is computed in float32."""
     x = operand(name, input)
     if not isinstance(x, Tensor):

@@ -47,19 +47,29 @@ def ne(input: Any, other: Any) -> Tensor:
     """Whether elements differ."""
 
 
-@comparison("less", numpy="less", array_api="less", methods=("lt", "less", "__lt__"))
+@comparison("less", numpy="less", array_api="less", methods=("lt", "less", "__lt__"), ordered=True)
 def lt(input: Any, other: Any) -> Tensor:
     """Whether elements of `input` are less."""
 
 
 @comparison(
-    "less_equal", numpy="less_equal", array_api="less_equal", methods=("le", "less_equal", "__le__")
+    "less_equal",
+    numpy="less_equal",
+    array_api="less_equal",
+    methods=("le", "less_equal", "__le__"),
+    ordered=True,
 )
 def le(input: Any, other: Any) -> Tensor:
     """Whether elements of `input` are less or equal."""
 
 
-@comparison("greater", numpy="greater", array_api="greater", methods=("gt", "greater", "__gt__"))
+@comparison(
+    "greater",
+    numpy="greater",
+    array_api="greater",
+    methods=("gt", "greater", "__gt__"),
+    ordered=True,
+)
 def gt(input: Any, other: Any) -> Tensor:
     """Whether elements of `input` are greater."""
 
@@ -69,6 +79,7 @@ def gt(input: Any, other: Any) -> Tensor:
     numpy="greater_equal",
     array_api="greater_equal",
     methods=("ge", "greater_equal", "__ge__"),
+    ordered=True,
 )
 def ge(input: Any, other: Any) -> Tensor:
     """Whether elements of `input` are greater or equal."""

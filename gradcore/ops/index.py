@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..device import Array
-from ..dtypes import bool_, int64
+from ..dtypes import bool_, float32, float64, int64
 from ..errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -577,7 +577,7 @@ def _places(name: str, index: Any, x: Tensor, argument: str = "index") -> Array:
 def _cut(xp: Namespace, x: Any, shape: Shape, dim: int) -> Any:
     """`x` without what lies beyond `shape` in all dimensions but `dim`."""
     full = tuple(x.shape)
-    if all(n == m for d, (n, m) in enumerate(zip(full, shape, strict=True)) if d != dim):
+    if full[:dim] == shape[:dim] and full[dim + 1 :] == shape[dim + 1 :]:
         return x
     return xp.getitem(
         x, tuple([slice(None) if d == dim else slice(n) for d, n in enumerate(shape)])
@@ -702,6 +702,17 @@ def gather(
     if sparse_grad:
         raise NotImplementedError("gather: sparse_grad=True is not implemented.")
     at = _dim_argument("gather", input, dim, axis)
+    if index.__class__ is Tensor and index._type.dtype is int64:
+        shape, wide = input._shape, index._shape
+        if (
+            shape[:at] == wide[:at]
+            and shape[at + 1 :] == wide[at + 1 :]
+            and len(shape) == len(wide)
+            and index._array.size
+            and shape
+            and index._type.device is input._type.device
+        ):
+            return _gather(input, (index._array, at))
     places = _places("gather", index, input)
     _check_places("gather", input, places, at)
     if not places.size:
@@ -1089,6 +1100,8 @@ def index_add(
         )
     if source._type is not input._type:
         input, source = promote("index_add", input, source)
+    if not input._type.recordable:
+        alpha = input._type.numpy.type(alpha)
     places = places.reshape(-1)
     shape = input._shape
     if source._shape[at : at + 1] not in ((), (len(places),)):
@@ -1310,10 +1323,11 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
 def _fitting(value: Any, x: Tensor) -> Any:
     """The number `value` in the dtype of `x`."""
     dtype = x._type.dtype
-    if value.__class__ is float and dtype.is_floating_point and dtype.itemsize > 2:
+    if value.__class__ is float and (
+        dtype is float64 or (dtype is float32 and (-3e38 < value < 3e38 or math.isinf(value)))
+    ):
         # A Python number has no say in the dtype of the result.
-        if -3e38 < value < 3e38 or dtype.itemsize == 8 or math.isinf(value):
-            return value
+        return value
     number: Any = value.item() if isinstance(value, np.generic | np.ndarray) else value
     if isinstance(number, bool | int | float):
         real = True
@@ -1328,7 +1342,7 @@ def _fitting(value: Any, x: Tensor) -> Any:
     if dtype.is_complex:
         return convert(number)
     if real and dtype.is_floating_point:
-        if not abs(number) > np.finfo(dtype.dtype).max or math.isinf(number):
+        if not abs(number) > float(np.finfo(dtype.dtype).max) or math.isinf(number):
             return convert(number)
     elif real and dtype.name == "bool":
         return convert(bool(number))

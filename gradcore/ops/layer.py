@@ -123,11 +123,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         rows, inner = input._shape, weight._shape
         if (
             weight._type is kind
-            and bias._type is kind  # type: ignore[union-attr]
+            and bias._type is kind
             and len(rows) == 2
             and len(inner) == 2
             and rows[1] == inner[1]
-            and bias._shape == inner[:1]  # type: ignore[union-attr]
+            and bias._shape == inner[:1]
         ):
             return _addmm(bias, input, weight)
     return _linear(input, weight, bias)

@@ -77,7 +77,7 @@ def _total(loss: Array, divisor: Any) -> Any:
 
 def _elementwise_loss(
     name: str, loss: Formula, slope_a: Formula, slope_b: Formula | None, graph: str | None = None
-) -> Callable[..., Any]:
+) -> Callable[..., Tensor]:
     """A loss per element and its mean or sum, in one node.
 
     Args:
@@ -124,7 +124,7 @@ def _same_size(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
             f"({Size(a._shape)}). This will likely lead to incorrect results due to broadcasting. "
             "Please ensure they have the same size.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
         # Subtraction knows how to say why they do not broadcast.
         shape = (a.detach() - b.detach())._shape
@@ -159,14 +159,21 @@ def _pair_errors(make: Maker) -> list[Bad]:
     ]  # fmt: skip
 
 
-def _weighted(loss: Any, weight: Any, reduction: str) -> Tensor:
+def _reduced(loss: Tensor, reduction: str) -> Tensor:
+    if reduction == "none":
+        return loss
+    return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def _weighted(loss: Tensor, weight: Tensor, reduction: str) -> Tensor:
     """The reduction of `loss` times `weight`; the mean is divided by the sum of the weights."""
     product = loss * weight
     if reduction == "none":
         return product
     if reduction == "sum":
         return product.sum()
-    return product.sum() / recorded.broadcast_to(weight, product._shape).sum()
+    weights: Tensor = recorded.broadcast_to(weight, product._shape)
+    return product.sum() / weights.sum()
 
 
 _mse = _elementwise_loss(
@@ -350,7 +357,7 @@ def huber_loss(
         target: of the same shape; another one that broadcasts warns.
         reduction: `"mean"`, `"sum"`, or `"none"` for one loss per element.
         delta: where the loss goes over from quadratic to linear.
-        weight: of the same shape, a factor per element; the mean is then a weighted mean.
+        weight: of the same shape, a factor per element; the mean is still divided by their number.
 
     Raises:
         ArgumentError: there is no such reduction, or `delta` is not positive.
@@ -361,7 +368,7 @@ def huber_loss(
     if not _direct(input, target):
         input, target = _same_size("huber_loss", input, target)
     if weight is not None:
-        return _weighted(_huber(input, target, delta, None), weight, reduction)
+        return _reduced(_huber(input, target, delta, None) * weight, reduction)
     return _huber(input, target, delta, _divisor(reduction, input._array.size))
 
 
@@ -378,12 +385,6 @@ _logits = _elementwise_loss(
     lambda xp, a, b, option: xp.sigmoid(a) - b,
     lambda xp, a, b, option: -a,
 )
-
-
-def _reduced(loss: Any, reduction: str) -> Tensor:
-    if reduction == "none":
-        return loss
-    return loss.mean() if reduction == "mean" else loss.sum()
 
 
 @public(
@@ -455,7 +456,8 @@ def binary_cross_entropy_with_logits(
 
 
 _LEAST_LOG: Final = -100.0
-_LEAST_VARIANCE: Final = 1e-12
+_LEAST_VARIANCE: Final = float(np.float32(1e-12))
+"""In PyTorch it is a constant of single precision."""
 
 
 def _binary_forward(xp: Any, a: Any, b: Any, option: None) -> Any:
@@ -680,8 +682,8 @@ def _variable_weight(
     smoothing: float,
 ) -> Tensor:
     """As `_picked` and `_smoothed`, by operations that record what is done with the weights."""
-    w = recorded.getitem(weight, (index[dim],))
-    loss = recorded.getitem(logp, index) * w * (smoothing - 1)
+    w: Tensor = recorded.getitem(weight, (index[dim],))
+    loss: Tensor = recorded.getitem(logp, index) * w * (smoothing - 1)
     if smoothing:
         classes = logp._shape[dim]
         all_w = weight.reshape((classes,) + (1,) * (logp.ndim - dim - 1))
@@ -690,8 +692,8 @@ def _variable_weight(
         loss = recorded.where(wrap(counts), loss, 0.0)
         w = recorded.where(wrap(counts), w, 0.0)
     if reduction == "none":
-        return loss  # type: ignore[no-any-return]
-    return loss.sum() / w.sum() if reduction == "mean" else loss.sum()  # type: ignore[no-any-return]
+        return loss
+    return loss.sum() / w.sum() if reduction == "mean" else loss.sum()
 
 
 @public(
@@ -843,8 +845,13 @@ def _smoothed(
         q *= module.expand_dims(counts, dim)
     q[index] += (1 - smoothing) * factor
     divisor = _weights_sum(factor, reduction)
-    with np.errstate(all="ignore"):
-        return _soft(log_softmax(x, dim), wrap(q), dim, divisor)
+    logp = log_softmax(x, dim)
+    if counts is None or reduction != "mean":
+        return _soft(logp, wrap(q), dim, divisor)
+    # Where all targets are ignored the loss is nan, and its gradient is 0.
+    empty = divisor == 0
+    loss = _soft(logp, wrap(q), dim, module.where(empty, 1.0, divisor))
+    return loss + wrap(module.where(empty, module.nan, 0.0).astype(x._type.numpy))
 
 
 def _cross_entropy_samples(make: Maker) -> list[Sample]:

@@ -126,6 +126,7 @@ def abs(input: Tensor) -> Tensor:
     "sign",
     lambda xp, g: xp.zeros_like(g),
     result="same",
+    ordered=True,
 )
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1 for each element, and x/|x| of a complex one. The derivative is 0."""
@@ -158,6 +159,7 @@ def trunc(input: Tensor) -> Tensor:
     lambda xp, g: xp.zeros_like(g),
     result="same",
     graph="RoundBackward0",
+    ordered=True,
     numpy="rint",
     methods=(),
     path="_round",
@@ -178,7 +180,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
         return input.clone()
     if decimals == 0:
         return _round(input)
-    scale = 10.0 ** math.fabs(decimals)
+    scale: float = 10.0 ** math.fabs(decimals)
     return _round(input * scale) / scale if decimals > 0 else _round(input / scale) * scale
 
 
@@ -261,7 +263,12 @@ def log10(input: Tensor) -> Tensor:
 
 
 @unary(
-    "log1p", lambda xp, g, x: g / (x + 1), numpy="log1p", array_api="log1p", samples=over(-0.9, 3.0)
+    "log1p",
+    lambda xp, g, x: g / (x + 1),
+    graph="Log1PBackward0",
+    numpy="log1p",
+    array_api="log1p",
+    samples=over(-0.9, 3.0),
 )
 def log1p(input: Tensor) -> Tensor:
     """log(1 + x) of each element, exact near 0."""
@@ -426,6 +433,7 @@ def sigmoid(input: Tensor) -> Tensor:
     lambda xp, x: xp.maximum(x, 0),
     lambda xp, g, y: g * (y > 0),
     result="same",
+    ordered=True,
     samples=over(-2.0, 2.0),
 )
 def relu(input: Tensor) -> Tensor:
@@ -519,7 +527,8 @@ def sgn(input: Tensor) -> Tensor:
 
 def _sgn_complex(input: Tensor) -> Tensor:
     size = abs(input)
-    return input / where(size.eq(0), 1.0, size)
+    one_at_zero: Tensor = where(size.eq(0), 1.0, size)
+    return input / one_at_zero
 
 
 # choosing --------------------------------------------------------------------------------------
@@ -530,6 +539,7 @@ def _sgn_complex(input: Tensor) -> Tensor:
     # A tie is shared. With a nan neither comparison holds, and both get g, as in PyTorch.
     lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a < b, 0.0, g)),
     lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a > b, 0.0, g)),
+    ordered=True,
     numpy="maximum",
     array_api="maximum",
 )
@@ -541,6 +551,7 @@ def maximum(input: Any, other: Any) -> Tensor:
     "minimum",
     lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a > b, 0.0, g)),
     lambda xp, g, a, b: xp.where(a == b, g * 0.5, xp.where(a < b, 0.0, g)),
+    ordered=True,
     numpy="minimum",
     array_api="minimum",
 )
@@ -611,6 +622,7 @@ _clamp = primitive(
     "clamp",
     lambda xp, x, min, max: _clip(xp, x, min, max),
     lambda xp, g, x, min, max: xp.where(_inside(x, min, max), g, 0.0),
+    graph="ClampBackward1",
 )
 
 
@@ -630,7 +642,8 @@ _clamp_min = binary(
     "maximum",
     lambda xp, g, a, b: xp.where(a >= b, g, 0.0),
     lambda xp, g, a, b: xp.where(a < b, g, 0.0),
-    graph="ClampMinBackward0",
+    graph="ClampMinBackward1",
+    ordered=True,
     methods=(),
     path="_clamp_min",
 )
@@ -638,7 +651,8 @@ _clamp_max = binary(
     "minimum",
     lambda xp, g, a, b: xp.where(a <= b, g, 0.0),
     lambda xp, g, a, b: xp.where(a > b, g, 0.0),
-    graph="ClampMaxBackward0",
+    graph="ClampMaxBackward1",
+    ordered=True,
     methods=(),
     path="_clamp_max",
 )
@@ -691,6 +705,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         return x if max is None else _at_most(x, max)
     bounds = [None if v is None else operand("clamp", v, i) for i, v in enumerate((min, max), 1)]
     dtype = common_dtype([x, *(v for v in bounds if v is not None)])
+    if dtype.is_complex:
+        raise DTypeError("clamp is not supported for complex types: they have no order.")
     return _clamp(x if x.dtype is dtype else x.to(dtype), *bounds)
 
 

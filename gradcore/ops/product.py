@@ -182,7 +182,7 @@ def _rmatmul(self: Tensor, other: Any) -> Tensor:
     return matmul(other, self)
 
 
-Tensor.__rmatmul__ = _rmatmul  # type: ignore[attr-defined]
+Tensor.__rmatmul__ = _rmatmul  # type: ignore[assignment, method-assign]
 
 
 @public(

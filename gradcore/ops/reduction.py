@@ -162,7 +162,7 @@ def _accumulate(function: Any, x: Array, axis: Any, keepdim: bool) -> Any:
 def _scan(method: str, x: Array, dim: int) -> Any:
     """The method `"cumsum"` or `"cumprod"` of a raw array, accumulated likewise."""
     if x.ndim == 0:
-        return x.copy()
+        return x.astype(np.int64) if x.dtype.kind in "bui" else x.copy()
     wide = _WIDE.get(x.dtype)
     y = getattr(x, method)(axis=dim, dtype=wide)
     return narrow(y, _HALF) if wide is _SINGLE else y

@@ -1020,7 +1020,7 @@ def expand(input: Tensor, size: Any, *rest: int) -> Tensor:
             more dimensions, which come first.
 
     Returns:
-        A read-only view of `input`.
+        A view of `input`, in which elements share memory.
 
     Raises:
         ShapeError: a dimension that is not of length 1 would change.
@@ -1046,7 +1046,7 @@ def expand(input: Tensor, size: Any, *rest: int) -> Tensor:
     samples=lambda make: [sample(make.real(3), make.real(2, 3))],
 )
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
-    """`input` broadcast to the shape of `other`. A read-only view."""
+    """`input` broadcast to the shape of `other`. A view."""
     return _expand(input, other._shape)
 
 
@@ -1063,7 +1063,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
     errors=lambda make: [bad(RuntimeError, "The expanded size", make.real(2, 3), (3, 3))],
 )
 def broadcast_to(input: Tensor, shape: Any) -> Tensor:
-    """`input` broadcast to `shape`. A read-only view.
+    """`input` broadcast to `shape`. A view.
 
     Raises:
         ShapeError: it does not broadcast to that shape.
@@ -1113,7 +1113,9 @@ def sum_to_size(input: Tensor, size: Any, *rest: int) -> Tensor:
     lead = len(shape) - len(size)
     if lead < 0 or any(n not in (1, m) for n, m in zip(size, shape[lead:], strict=True)):
         raise ShapeError(f"size {{{list(size)}}} is not expandable to size {{{list(shape)}}}.")
-    return input if size == shape else _sum_to(input, size)
+    if size == shape:
+        return input
+    return _sum_to(input if input._type.dtype.is_inexact else to(input, dtypes.int64), size)
 
 
 @public(
@@ -1128,7 +1130,7 @@ def sum_to_size(input: Tensor, size: Any, *rest: int) -> Tensor:
     ],
 )
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """The Tensors broadcast to their common shape, as read-only views.
+    """The Tensors broadcast to their common shape, as views.
 
     Raises:
         ShapeError: they do not broadcast.
@@ -1233,6 +1235,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         dim = axis
     kind = None
     arrays: list[Array] = []
+    recording = False
     if tensors.__class__ is list or tensors.__class__ is tuple:
         for x in tensors:
             if x.__class__ is not Tensor or (x._type is not kind and kind is not None):
@@ -1240,15 +1243,20 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
                 break
             kind = x._type
             arrays.append(x._array)
+            if x._requires_grad:
+                recording = True
     if not arrays:
         if isinstance(tensors, list | tuple) and not tensors:
             raise ArgumentError("cat(): expected a non-empty list of Tensors.")
         tensors = _tensors("cat", tensors)
         kind = tensors[0]._type
         arrays = [x._array for x in tensors]
+        recording = True
     assert kind is not None
     try:
         y = kind.xp.concatenate(arrays, dim)
+        if not recording:
+            return new_tensor(y, kind, y.shape)
         lengths = [a.shape[dim] for a in arrays]
     except Exception as error:
         # PyTorch lets Tensors of shape (0,) stand beside those of any shape.
@@ -1808,7 +1816,11 @@ def flip(input: Tensor, dims: Any, *rest: int) -> Tensor:
         ShapeError: a dimension is named twice.
     """
     input = tensor_of("flip", input)
-    dims = _distinct_dims((dims, *rest) if rest else dims, input.ndim)
+    ndim = len(input._shape)
+    if dims.__class__ is int and not rest:
+        dims = (_dim(dims, ndim),)
+    else:
+        dims = _distinct_dims((dims, *rest) if rest else dims, ndim)
     return _flip(input, dims if input._shape else ())
 
 

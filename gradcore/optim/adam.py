@@ -46,7 +46,7 @@ def _step(
     xp.multiply(s, 1 - beta2, s)
     xp.add(v, s, v)
     if largest is not None:
-        v = xp.maximum(largest, v, largest)
+        v = xp.maximum(largest, v, out=largest)
     xp.sqrt(v, s)
     xp.divide(s, math.sqrt(1 - beta2**count), s)
     xp.add(s, eps, s)
@@ -144,7 +144,12 @@ class Adam(Optimizer):
         steps += 1
         beta1, beta2 = group["betas"]
         g = -grad._array if group["maximize"] else grad._array
-        arrays = (p._array, g, state["exp_avg"]._array, state["exp_avg_sq"]._array)
+        arrays: tuple[Array, ...] = (
+            p._array,
+            g,
+            state["exp_avg"]._array,
+            state["exp_avg_sq"]._array,
+        )
         step = _step_plain
         if group["amsgrad"]:
             arrays = (*arrays, state["max_exp_avg_sq"]._array)

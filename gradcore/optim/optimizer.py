@@ -18,7 +18,7 @@ __all__ = ["Optimizer"]
 
 _required: Final = object()
 
-BLOCK: Final = 16384
+BLOCK: Final = 65536
 """Elements updated at a time: all arrays of an update then stay in the cache."""
 
 Update = Callable[..., None]

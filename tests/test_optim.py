@@ -1,0 +1,282 @@
+"""Optimisers, step by step beside PyTorch's; their groups, state and errors."""
+
+import copy
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+import gradcore as gd
+from gradcore import optim
+from gradcore.optim.optimizer import BLOCK
+
+SHAPES = ((), (3,), (4, 5), (0, 2), (BLOCK + 7,))
+
+SGD = [
+    {"lr": 0.1},
+    {"lr": 0.1, "weight_decay": 0.01},
+    {"lr": 0.1, "maximize": True},
+    {"lr": 0.1, "maximize": True, "weight_decay": 0.01},
+    {"lr": 0.1, "momentum": 0.9},
+    {"lr": 0.1, "momentum": 0.9, "dampening": 0.3},
+    {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "dampening": 0.3},
+    {"lr": 0.1, "momentum": 0.9, "nesterov": True},
+    {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "maximize": True},
+]
+ADAM = [
+    {},
+    {"lr": 0.1, "betas": (0.8, 0.9), "eps": 1e-3},
+    {"lr": 0.1, "weight_decay": 0.1},
+    {"lr": 0.1, "amsgrad": True},
+    {"lr": 0.1, "maximize": True, "weight_decay": 0.1},
+    {"lr": 0.1, "maximize": True, "amsgrad": True, "eps": 1e-3},
+]
+CASES = [
+    *(("SGD", options) for options in SGD),
+    *((name, options) for name in ("Adam", "AdamW") for options in ADAM),
+    ("Adam", {"lr": 0.1, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+]
+
+
+def leaves(lib, dtype, rng):
+    return [
+        lib.tensor(rng.standard_normal(shape).astype(dtype), requires_grad=True) for shape in SHAPES
+    ]
+
+
+def set_gradients(lib, parameters, rng):
+    for p in parameters:
+        p.grad = lib.tensor(
+            np.asarray(rng.standard_normal(tuple(p.shape)), p.detach().numpy().dtype)
+        )
+
+
+def trained(lib, name, options, dtype, steps=4):
+    rng = np.random.default_rng(0)
+    parameters = leaves(lib, dtype, rng)
+    optimizer = getattr(lib.optim, name)(parameters, **options)
+    for _ in range(steps):
+        set_gradients(lib, parameters, rng)
+        optimizer.step()
+    return parameters, optimizer
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (np.float32, 3e-6)])
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_steps_are_pytorchs(torch, name, options, dtype, tolerance):
+    ours, optimizer = trained(gd, name, options, dtype)
+    theirs, reference = trained(torch, name, options, dtype)
+    for p, q in zip(ours, theirs, strict=True):
+        p, q = p.detach().numpy(), q.detach().numpy()
+        assert p.dtype == q.dtype
+        np.testing.assert_allclose(p, q, rtol=tolerance, atol=tolerance)
+    state, expected = optimizer.state_dict(), reference.state_dict()
+    assert state["param_groups"] == expected["param_groups"]
+    assert state["state"].keys() == expected["state"].keys()
+    for number, values in expected["state"].items():
+        assert state["state"][number].keys() == values.keys()
+        for key, value in values.items():
+            mine = state["state"][number][key]
+            assert str(mine.dtype).split(".")[-1] == str(value.dtype).split(".")[-1]
+            np.testing.assert_allclose(mine.numpy(), value.numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_parameters_keep_their_memory_and_gradients_their_values(name, options):
+    rng = np.random.default_rng(0)
+    parameters = leaves(gd, np.float32, rng)
+    optimizer = getattr(optim, name)(parameters, **options)
+    pointers = [p.data_ptr() for p in parameters]
+    for _ in range(2):
+        set_gradients(gd, parameters, rng)
+        before = [p.grad.numpy().copy() for p in parameters]
+        optimizer.step()
+        for p, g in zip(parameters, before, strict=True):
+            np.testing.assert_array_equal(p.grad.numpy(), g)
+    assert [p.data_ptr() for p in parameters] == pointers
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_large_parameters_that_are_not_contiguous(name):
+    rng = np.random.default_rng(0)
+    a, g = rng.standard_normal((2, 300, 200))
+    results = []
+    for order in "CF":
+        p = gd.nn.Parameter(np.array(a, order=order))
+        p.grad = gd.tensor(g)
+        getattr(optim, name)([p], lr=0.1).step()
+        results.append(p.detach().numpy())
+    np.testing.assert_array_equal(*results)
+
+
+def test_step_skips_parameters_without_gradient():
+    p, q = gd.ones(2, requires_grad=True), gd.ones(2, requires_grad=True)
+    p.grad = gd.ones(2)
+    optim.SGD([p, q], lr=1.0).step()
+    assert p.tolist() == [0, 0]
+    assert q.tolist() == [1, 1]
+
+
+def test_step_calls_the_closure_with_gradients_on():
+    p = gd.ones(1, requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    with gd.no_grad():
+        assert optimizer.step(closure).item() == 1.0
+    assert p.item() == 0.0
+
+
+def test_zero_grad():
+    p = gd.ones(2, requires_grad=True)
+    optimizer = optim.SGD([p])
+    (p * 2).sum().backward()
+    held = p.grad
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad is held
+    assert held.tolist() == [0, 0]
+    optimizer.zero_grad()
+    assert p.grad is None
+
+
+def test_groups_have_options_of_their_own():
+    p, q = gd.ones(1, requires_grad=True), gd.ones(1, requires_grad=True)
+    optimizer = optim.SGD([{"params": p}], lr=0.5)
+    optimizer.add_param_group({"params": [q], "lr": 0.25})
+    p.grad = q.grad = gd.ones(1)
+    optimizer.step()
+    assert (p.item(), q.item()) == (0.5, 0.75)
+    optimizer.param_groups[0]["lr"] = 0.0
+    optimizer.step()
+    assert (p.item(), q.item()) == (0.5, 0.5)
+
+
+def test_named_parameters():
+    p = gd.ones(1, requires_grad=True)
+    optimizer = optim.SGD([("weight", p)])
+    assert optimizer.param_groups[0]["param_names"] == ["weight"]
+    assert optimizer.param_groups[0]["params"] == [p]
+    with pytest.raises(ValueError, match="with/without names"):
+        optimizer.add_param_group({"params": [gd.ones(1, requires_grad=True)]})
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_state_dict_carries_on(name):
+    options = {"lr": 0.1, **({"momentum": 0.9} if name == "SGD" else {"amsgrad": True})}
+    parameters, optimizer = trained(gd, name, options, np.float32)
+    twins = [gd.nn.Parameter(p.detach().clone()) for p in parameters]
+    second = getattr(optim, name)(twins, lr=3.0)
+    second.load_state_dict(optimizer.state_dict())
+    rng = np.random.default_rng(1)
+    for p, q in zip(parameters, twins, strict=True):
+        p.grad = gd.tensor(np.asarray(rng.standard_normal(tuple(p.shape)), np.float32))
+        q.grad = p.grad.clone()
+    optimizer.step()
+    second.step()
+    for p, q in zip(parameters, twins, strict=True):
+        assert p.tolist() == q.tolist()
+
+
+def test_load_state_dict_copies_and_casts():
+    p = gd.ones(2, dtype=gd.float64, requires_grad=True)
+    q = gd.ones(2, requires_grad=True)
+    first, second = optim.SGD([p], momentum=0.9), optim.SGD([q])
+    p.grad = gd.ones(2, dtype=gd.float64)
+    first.step()
+    second.load_state_dict(first.state_dict())
+    assert second.param_groups[0]["momentum"] == 0.9
+    assert second.param_groups[0]["params"] == [q]
+    buffer = second.state[q]["momentum_buffer"]
+    assert buffer.dtype is gd.float32
+    first.step()
+    assert buffer.tolist() == [1, 1]
+
+
+def test_load_state_dict_of_other_groups():
+    p, q = gd.ones(1, requires_grad=True), gd.ones(1, requires_grad=True)
+    one, both = optim.SGD([p]), optim.SGD([p, q])
+    with pytest.raises(ValueError, match="doesn't match the size"):
+        one.load_state_dict(both.state_dict())
+    both = optim.SGD([{"params": [p]}, {"params": [q]}])
+    with pytest.raises(ValueError, match="different number of parameter groups"):
+        one.load_state_dict(both.state_dict())
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_optimizers_are_copied_with_their_state(again):
+    _, optimizer = trained(gd, "Adam", {}, np.float32)
+    twin = again(optimizer)
+    (group,) = twin.param_groups
+    assert all(twin.state[p]["step"].item() == 4 for p in group["params"])
+    for p in group["params"]:
+        p.grad = gd.zeros(*p.shape)
+    twin.step()
+
+
+def test_repr_lists_the_options():
+    text = repr(optim.SGD([gd.ones(1, requires_grad=True)], lr=0.25))
+    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n")
+    assert "    lr: 0.25\n" in text
+
+
+P = gd.ones(1, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda: optim.SGD(P), TypeError, "should be an iterable of Tensors or dicts"),
+        (lambda: optim.SGD([]), ValueError, "empty parameter list"),
+        (lambda: optim.SGD([1]), TypeError, "one of the params is builtins.int"),
+        (lambda: optim.SGD([P * 2]), ValueError, "non-leaf"),
+        (lambda: optim.SGD([{"params": {P}}]), TypeError, "ordered collections"),
+        (lambda: optim.SGD([{"params": [P]}, {"params": [P]}]), ValueError, "more than one"),
+        (lambda: optim.SGD([P]).add_param_group([P]), TypeError, "must be a dict"),
+        (lambda: optim.SGD([P], lr=-1.0), ValueError, "Invalid learning rate: -1.0"),
+        (lambda: optim.SGD([P], momentum=-1), ValueError, "Invalid momentum value: -1"),
+        (lambda: optim.SGD([P], weight_decay=-1), ValueError, "Invalid weight_decay value: -1"),
+        (lambda: optim.SGD([P], nesterov=True), ValueError, "Nesterov momentum requires"),
+        (lambda: optim.Adam([P], lr=-1.0), ValueError, "Invalid learning rate"),
+        (lambda: optim.Adam([P], eps=-1.0), ValueError, "Invalid epsilon value"),
+        (lambda: optim.Adam([P], betas=(1.0, 0.9)), ValueError, "beta parameter at index 0"),
+        (lambda: optim.Adam([P], betas=(0.9, 1.0)), ValueError, "beta parameter at index 1"),
+        (lambda: optim.AdamW([P], weight_decay=-1), ValueError, "Invalid weight_decay value"),
+        (lambda: optim.SGD([P], differentiable=True), NotImplementedError, "not implemented"),
+        (lambda: optim.Optimizer([P], {}).step(), NotImplementedError, "must define"),
+    ],
+)
+def test_wrong_arguments(call, error, match):
+    P.grad = gd.ones(1)
+    with pytest.raises(error, match=match):
+        call()
+
+
+def test_duplicate_parameters_warn():
+    with pytest.warns(UserWarning, match="duplicate parameters"):
+        optim.SGD([P, P])
+
+
+def test_mlp_learns_as_pytorch_does(torch, rng):
+    x, labels = rng.standard_normal((32, 6)), rng.integers(0, 3, 32)
+    weights = [rng.standard_normal(s) / 3 for s in ((8, 6), (8,), (3, 8), (3,))]
+    losses = []
+    for lib, name in itertools.product((gd, torch), ("SGD", "AdamW")):
+        a, b, c, d = parameters = [lib.tensor(w, requires_grad=True) for w in weights]
+        optimizer = getattr(lib.optim, name)(parameters, lr=0.05)
+        f = lib.nn.functional
+        history = []
+        for _ in range(20):
+            optimizer.zero_grad()
+            hidden = f.relu(f.linear(lib.tensor(x), a, b))
+            loss = f.cross_entropy(f.linear(hidden, c, d), lib.tensor(labels))
+            loss.backward()
+            optimizer.step()
+            history.append(loss.item())
+        losses.append(history)
+    np.testing.assert_allclose(losses[:2], losses[2:], rtol=1e-10)
