@@ -340,7 +340,10 @@ def _own_functions(module: Any) -> dict[str, Callable[..., Any]]:
     def erf(x: Array) -> Array:
         if module is np:
             return numpy_erf(x)
-        return importlib.import_module("cupyx.scipy.special").erf(x)
+        special = importlib.import_module("cupyx.scipy.special")
+        if x.dtype == np.float16:  # of which it would make float64
+            return special.erf(x.astype(np.float32)).astype(x.dtype)
+        return special.erf(x)
 
     negative, exp, add, divide = module.negative, module.exp, module.add, module.divide
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from .device import Array, TensorType
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
-from .graph import CONSTANT, FREED, METADATA, OUTPUT, SCALAR, Edge, Node, Pullback
+from .graph import CONSTANT, FREED, METADATA, OUTPUT, SCALAR, Edge, Node, Pullback, new_node
 from .mode import set_grad_enabled
 from .op import cast_raw, recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
@@ -204,11 +204,11 @@ def _primal(value: Array, edge: Edge, restore: Any, number: int) -> Tensor:
         if edge._array is value:
             return edge
         # It was promoted before it was saved (or the leaf has new data since).
-        t._node = Node(_SAME, (edge,), (), t._type, ((edge._shape, edge._type),))
+        t._node = new_node(_SAME, (edge,), (), t._type, ((edge._shape, edge._type),))
     elif edge.type is t._type:
         t._node = edge
     else:
-        t._node = Node(_SAME, (edge,), (), t._type, ((t._shape, edge.type),))
+        t._node = new_node(_SAME, (edge,), (), t._type, ((t._shape, edge.type),))
     return t
 
 

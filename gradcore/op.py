@@ -32,10 +32,10 @@ every public function is registered with: methods, faces, samples.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, Literal, TypeVar, overload
 
 import numpy as np
@@ -48,10 +48,11 @@ from .graph import (
     METADATA,
     OUTPUT,
     SCALAR,
+    SEQUENCE,
     Node,
     Pullback,
     Rule,
-    next_sequence,
+    new_node,
     output_of,
 )
 from .mode import is_grad_enabled
@@ -243,7 +244,7 @@ class _Elementwise:
         holomorphic: bool,
         ordered: bool,
     ) -> None:
-        self.name = name
+        self.name = name.lstrip("_")  # as messages say it
         self.graph = graph
         self.forward = forward
         self.rules = rules
@@ -251,7 +252,7 @@ class _Elementwise:
         self.result = result
         self.holomorphic = holomorphic
         self.ordered = ordered
-        self.scalar_rule = rules[0]
+        self.scalar_rule: Formula | None = rules[0]
         self.scalar_graph = graph
         self.reflected_graph = graph
         self.direct = _FLOATS if result == "float" else _NOT_COMPLEX
@@ -266,7 +267,7 @@ class _Elementwise:
         if isinstance(self.forward, str):
             function: Callable[..., Any] = getattr(backend.xp, self.forward)
             return function
-        return partial(self.forward, backend.xp)
+        return functools.partial(self.forward, backend.xp)
 
     def chosen(self, wanted: tuple[bool | None, ...]) -> tuple[Formula, ...]:
         """The rules of the wanted inputs."""
@@ -344,7 +345,7 @@ class _Elementwise:
             if any(v._shape != y.shape or v._type is not y_type for v in recorded_inputs):
                 restore = tuple((v._shape, v._type) for v in recorded_inputs)
             out._requires_grad = True
-            out._node = Node(
+            out._node = new_node(
                 self.pullback(wanted, dtype.is_complex),
                 tuple(v._node or v for v in recorded_inputs),
                 tuple(values[n] for n in self.layout(wanted)),
@@ -352,6 +353,15 @@ class _Elementwise:
                 restore,
             )
         return out
+
+    def general_of_operator(self, *inputs: Any) -> Any:
+        """`general` for `+` and the like, where Python may ask the other operand's type."""
+        if all(
+            isinstance(v, Tensor | int | float | complex | np.generic) or is_array(v)
+            for v in inputs
+        ):
+            return self.general(*inputs)
+        return NotImplemented
 
     def operand(self, value: Any, position: int) -> Any:
         """A Tensor or a Python scalar for `value`."""
@@ -498,9 +508,6 @@ def _elementwise_op(
     return public(numpy=numpy, methods=methods, kind=kind, rules=rules, **record)(call)  # type: ignore[return-value]
 
 
-_new: Final = object.__new__
-
-
 def unary(
     forward: str | Formula,
     rule: Formula | None = None,
@@ -538,7 +545,9 @@ def unary(
     def declare(signature: F) -> F:
         name = signature.__name__
         node_name = graph or camel(name) + "Backward0"
-        op = _Elementwise(name, node_name, forward, (rule,), ("x",), result, holomorphic, ordered)
+        op = _Elementwise(
+            name.strip("_"), node_name, forward, (rule,), ("x",), result, holomorphic, ordered
+        )
         table, general, explain = op.table, op.general, op.explain
         if rule is None:
             saves_x = saves_y = False
@@ -564,13 +573,13 @@ def unary(
             shape = input._shape
             if not shape:
                 y = kind.asarray(y)
-            t: Tensor = _new(Tensor)
+            t: Tensor = Tensor()
             t._array = y
             t._shape = shape
             t._grad = None
             t._type = kind.bool_type if to_bool else kind
             if pullback is not None and input._requires_grad and is_grad_enabled():
-                n: Node = _new(Node)
+                n: Node = Node()
                 n.pullback = pullback
                 n.edges = (input._node or input,)
                 if saves_x:
@@ -579,7 +588,7 @@ def unary(
                     n.saved = (y,) if saves_y else ()
                 n.type = kind
                 n.restore = None
-                n.sequence = next_sequence()
+                n.sequence = next(SEQUENCE)
                 t._node = n
                 t._requires_grad = True
             else:
@@ -602,6 +611,111 @@ def unary(
         )
 
     return declare
+
+
+def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The direct path of an operation of two operands; `general` takes all it does not."""
+    table, explain = op.table, op.explain
+    to_bool = op.result == "bool"
+    as_arrays = op.scalar_rule is op.rules[0]
+
+    def variant(a: bool | None, b: bool | None) -> tuple[Pullback, bool, bool, bool]:
+        layout = op.layout((a, b))
+        return op.pullback((a, b)), "y" in layout, "a" in layout, "b" in layout
+
+    both: Any = None
+    only_a, only_b, scalar_b, scalar_a = both, both, both, both
+    if op.rules[0] is not None:
+        both = variant(True, True)
+        only_a, only_b = variant(True, False), variant(False, True)
+        scalar_b, scalar_a = variant(True, None), variant(None, True)
+
+    def call(input: Any, other: Any) -> Tensor:
+        restore: Any = None
+        if input.__class__ is Tensor:
+            kind = input._type
+            f = table[kind.code]
+            if f is None:
+                return general(input, other)
+            a = input._array
+            shape = input._shape
+            if other.__class__ is Tensor:
+                if other._type is not kind:
+                    return general(input, other)
+                b = other._array
+                try:
+                    y = f(a, b)
+                except Exception as error:
+                    raise explain(error, (input, other)) from error
+                if shape is not other._shape and shape != other._shape:
+                    shape = y.shape
+                    restore = ((input._shape, kind), (other._shape, kind))
+                if input._requires_grad:
+                    chosen = both if other._requires_grad else only_a
+                else:
+                    chosen = only_b if other._requires_grad else None
+            elif kind.recordable and (other.__class__ is float or other.__class__ is int):
+                b = other
+                if as_arrays:
+                    b = kind.scalars.get(other)
+                    if b is None:
+                        b = kind.scalar(other)
+                y = f(a, b)
+                chosen = scalar_b if input._requires_grad else None
+            else:
+                return general(input, other)
+        elif other.__class__ is Tensor and (input.__class__ is float or input.__class__ is int):
+            kind = other._type
+            f = table[kind.code]
+            if f is None or not kind.recordable:
+                return general(input, other)
+            a = kind.scalars.get(input)
+            if a is None:
+                a = kind.scalar(input)
+            b = other._array
+            shape = other._shape
+            y = f(a, b)
+            chosen = scalar_a if other._requires_grad else None
+        else:
+            return general(input, other)
+        if not shape:
+            y = kind.asarray(y)
+        t: Tensor = Tensor()
+        t._array = y
+        t._shape = shape
+        t._grad = None
+        t._type = kind.bool_type if to_bool else kind
+        if chosen is None or not is_grad_enabled():
+            t._node = None
+            t._requires_grad = False
+            return t
+        pullback, saves_y, saves_a, saves_b = chosen
+        n: Node = Node()
+        n.pullback = pullback
+        if chosen is both:
+            n.edges = (input._node or input, other._node or other)
+        elif chosen is only_a or chosen is scalar_b:
+            n.edges = (input._node or input,)
+            if restore is not None:
+                restore = restore[:1]
+        else:
+            n.edges = (other._node or other,)
+            if restore is not None:
+                restore = restore[1:]
+        if saves_y:
+            n.saved = (y, *((a,) if saves_a else ()), *((b,) if saves_b else ()))
+        elif saves_a:
+            n.saved = (a, b) if saves_b else (a,)
+        else:
+            n.saved = (b,) if saves_b else ()
+        n.type = kind
+        n.restore = restore
+        n.sequence = next(SEQUENCE)
+        t._node = n
+        t._requires_grad = True
+        return t
+
+    return call
 
 
 def binary(
@@ -651,134 +765,45 @@ def binary(
         name = signature.__name__
         node_name = graph or camel(name) + "Backward0"
         op = _Elementwise(
-            name, node_name, forward, (rule_a, rule_b), ("a", "b"), result, holomorphic, ordered
+            name.strip("_"),
+            node_name,
+            forward,
+            (rule_a, rule_b),
+            ("a", "b"),
+            result,
+            holomorphic,
+            ordered,
         )
         op.scalar_rule = scalar_rule or rule_a
         op.scalar_graph = scalar_graph or node_name
         op.reflected_graph = reflected_graph or node_name
-        table, general, explain = op.table, op.general, op.explain
-        differentiable = rule_a is not None
-        to_bool = result == "bool"
-        as_arrays = scalar_rule is None
-
-        def variant(a: bool | None, b: bool | None) -> tuple[Pullback, bool, bool, bool]:
-            layout = op.layout((a, b))
-            return op.pullback((a, b)), "y" in layout, "a" in layout, "b" in layout
-
         assert (rule_a is None) == (rule_b is None), name
-        both: Any = None
-        only_a, only_b, scalar_b, scalar_a = both, both, both, both
-        if differentiable:
-            both = variant(True, True)
-            only_a, only_b = variant(True, False), variant(False, True)
-            scalar_b, scalar_a = variant(True, None), variant(None, True)
-
-        def call(input: Any, other: Any) -> Tensor:
-            restore: Any = None
-            if input.__class__ is Tensor:
-                kind = input._type
-                f = table[kind.code]
-                if f is None:
-                    return general(input, other)
-                a = input._array
-                shape = input._shape
-                if other.__class__ is Tensor:
-                    if other._type is not kind:
-                        return general(input, other)
-                    b = other._array
-                    try:
-                        y = f(a, b)
-                    except Exception as error:
-                        raise explain(error, (input, other)) from error
-                    if shape is not other._shape and shape != other._shape:
-                        shape = y.shape
-                        restore = ((input._shape, kind), (other._shape, kind))
-                    if input._requires_grad:
-                        chosen = both if other._requires_grad else only_a
-                    else:
-                        chosen = only_b if other._requires_grad else None
-                elif kind.recordable and (other.__class__ is float or other.__class__ is int):
-                    b = other
-                    if as_arrays:
-                        b = kind.scalars.get(other)
-                        if b is None:
-                            b = kind.scalar(other)
-                    y = f(a, b)
-                    chosen = scalar_b if input._requires_grad else None
-                else:
-                    return general(input, other)
-            elif other.__class__ is Tensor and (input.__class__ is float or input.__class__ is int):
-                kind = other._type
-                f = table[kind.code]
-                if f is None or not kind.recordable:
-                    return general(input, other)
-                a = kind.scalars.get(input)
-                if a is None:
-                    a = kind.scalar(input)
-                b = other._array
-                shape = other._shape
-                y = f(a, b)
-                chosen = scalar_a if other._requires_grad else None
-            else:
-                return general(input, other)
-            if not shape:
-                y = kind.asarray(y)
-            t: Tensor = _new(Tensor)
-            t._array = y
-            t._shape = shape
-            t._grad = None
-            t._type = kind.bool_type if to_bool else kind
-            if chosen is None or not is_grad_enabled():
-                t._node = None
-                t._requires_grad = False
-                return t
-            pullback, saves_y, saves_a, saves_b = chosen
-            n: Node = _new(Node)
-            n.pullback = pullback
-            if chosen is both:
-                n.edges = (input._node or input, other._node or other)
-            elif chosen is only_a or chosen is scalar_b:
-                n.edges = (input._node or input,)
-                if restore is not None:
-                    restore = restore[:1]
-            else:
-                n.edges = (other._node or other,)
-                if restore is not None:
-                    restore = restore[1:]
-            if saves_y:
-                n.saved = (y, *((a,) if saves_a else ()), *((b,) if saves_b else ()))
-            elif saves_a:
-                n.saved = (a, b) if saves_b else (a,)
-            else:
-                n.saved = (b,) if saves_b else ()
-            n.type = kind
-            n.restore = restore
-            n.sequence = next_sequence()
-            t._node = n
-            t._requires_grad = True
-            return t
-
-        if reflected is not None:
-
-            def exchanged(self: Tensor, other: Any) -> Tensor:
-                return call(other, self)
-
-            exchanged.__name__ = exchanged.__qualname__ = reflected
-            setattr(Tensor, reflected, exchanged)
-
-        return _elementwise_op(
+        names = (name,) if methods is None else methods
+        function = _elementwise_op(
             signature,
-            call,
-            kind="binary" if differentiable else "comparison",
+            _binary_call(op, op.general),
+            kind="binary" if rule_a else "comparison",
             numpy=numpy,
-            methods=methods,
+            methods=names,
             rules=(rule_a, rule_b),
             array_api=array_api,
             path=path,
-            differentiable=differentiable,
+            differentiable=rule_a is not None,
             samples=samples or over_pairs(),
             errors=errors,
         )
+        operation = functools.wraps(function)(_binary_call(op, op.general_of_operator))
+        for method in names:
+            if method.startswith("__"):
+                setattr(Tensor, method, operation)
+        if reflected is not None:
+
+            def exchanged(self: Tensor, other: Any) -> Tensor:
+                return operation(other, self)
+
+            exchanged.__name__ = exchanged.__qualname__ = reflected
+            setattr(Tensor, reflected, exchanged)
+        return function
 
     return declare
 
@@ -929,13 +954,13 @@ class _Primitive:
         pullback, getter, flows = found
         edges = tuple([t._node or t for t, flow in zip(inputs, flows, strict=True) if flow])
         if getter is None:
-            return Node(pullback, edges, (), y_type)
+            return new_node(pullback, edges, (), y_type)
         shapes: tuple[Any, ...] = tuple([t._shape for t in inputs])
         if self.variadic:
             shapes = (shapes,)
         count = len(shapes)
         saved = getter((y, *args[:count], *shapes, *args[count:]))
-        return Node(pullback, edges, saved, y_type)
+        return new_node(pullback, edges, saved, y_type)
 
     def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         """The error to raise where NumPy or CuPy raised `error`."""
@@ -1057,13 +1082,13 @@ def primitive(
         y_type = kind
         if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
             y, y_type = typed(y, kind)
-        out: Tensor = _new(Tensor)
+        out: Tensor = Tensor()
         out._array = y
         out._type = y_type
         out._shape = y.shape
         out._grad = None
         if x._requires_grad and differentiable and y_type.recordable and is_grad_enabled():
-            node: Node = _new(Node)
+            node: Node = Node()
             found = variants.get(2 * y_type.code + 1) or variant(wanted_one, y_type)
             node.pullback = found[0]
             node.edges = (x._node or x,)
@@ -1071,7 +1096,7 @@ def primitive(
             node.saved = getter((y, a, x._shape, m, n, *more)) if getter else ()
             node.type = y_type
             node.restore = None
-            node.sequence = next_sequence()
+            node.sequence = next(SEQUENCE)
             out._node = node
             out._requires_grad = True
         else:
@@ -1089,7 +1114,7 @@ def primitive(
         y_type = kind
         if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
             y, y_type = typed(y, kind)
-        out: Tensor = _new(Tensor)
+        out: Tensor = Tensor()
         out._array = y
         out._type = y_type
         out._shape = y.shape
@@ -1102,7 +1127,7 @@ def primitive(
                 found = variant((need_a, need_b), y_type)
         if found is not None:
             pullback, getter, (flow_a, flow_b) = found
-            node: Node = _new(Node)
+            node: Node = Node()
             node.pullback = pullback
             if flow_a:
                 node.edges = (a._node or a, b._node or b) if flow_b else (a._node or a,)
@@ -1111,7 +1136,7 @@ def primitive(
             node.saved = getter((y, x, z, a._shape, b._shape, *metadata)) if getter else ()
             node.type = y_type
             node.restore = None
-            node.sequence = next_sequence()
+            node.sequence = next(SEQUENCE)
             out._node = node
             out._requires_grad = True
         else:

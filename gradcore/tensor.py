@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -67,9 +67,6 @@ class Tensor(Operations):
     _requires_grad: bool
 
     __array_priority__ = 1000
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise ArgumentTypeError("make Tensors with gradcore.tensor(data), zeros, ones, randn, ...")
 
     # what it is ------------------------------------------------------------------------------
 
@@ -439,8 +436,6 @@ _IN_PLACE = """
 for _name in _IN_PLACE.split():
     setattr(Tensor, _name, _in_place(_name))
 
-_new: Final = object.__new__
-
 
 def new_tensor(
     array: Array,
@@ -450,7 +445,7 @@ def new_tensor(
     node: Node | None = None,
 ) -> Tensor:
     """A Tensor around `array`, which has that type and shape."""
-    t = _new(Tensor)
+    t = Tensor()
     t._array = array
     t._type = type
     t._shape = shape

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 
 import gradcore as gd
+from gradcore import dtypes
 from gradcore.op import OPS
 from gradcore.samples import Maker, Sample
 
@@ -15,10 +16,7 @@ for _module in pkgutil.walk_packages(gd.__path__, "gradcore."):
     if not _module.name.startswith("gradcore.interop."):  # there other libraries are needed
         importlib.import_module(_module.name)
 
-DTYPES = (
-    "bool uint8 int8 int16 int32 int64 uint16 uint32 uint64 float16 float32 float64 complex64 "
-    "complex128"
-).split()
+DTYPES = tuple(t.name for t in dtypes.ALL)
 
 KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
 """NumPy's keywords, which not all of PyTorch's functions take."""

@@ -100,7 +100,7 @@ def test_parameters_keep_their_memory_and_gradients_their_values(name, options):
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_large_parameters_that_are_not_contiguous(name):
     rng = np.random.default_rng(0)
-    a, g = rng.standard_normal((2, 300, 200))
+    a, g = rng.standard_normal((2, 300, 250))
     results = []
     for order in "CF":
         p = gd.nn.Parameter(np.array(a, order=order))

@@ -4,11 +4,11 @@ import itertools
 import warnings
 
 import numpy as np
-import oracle
 import pytest
-from oracle import OPS, array, check_same, is_tensor, recast, samples, torch_function
 
 import gradcore as gd
+import oracle
+from oracle import OPS, array, check_same, is_tensor, recast, samples, torch_function
 
 pytestmark = pytest.mark.parity
 
@@ -159,9 +159,9 @@ def accepted_by_both(torch, path, sample, dtype, number):
         return None
     if isinstance(here, Exception):
         empty = all(y.numel() == 0 for y in there if is_tensor(y))
-        assert (
-            (path, dtype) in REFUSED_HERE or path.endswith(WEAK_CHECKS) or empty
-        ), f"{here!r}, and PyTorch gives {there}"
+        assert (path, dtype) in REFUSED_HERE or path.endswith(WEAK_CHECKS) or empty, (
+            f"{here!r}, and PyTorch gives {there}"
+        )
         return None
     assert len(here) == len(there)
     return here, there
@@ -215,8 +215,9 @@ def check_second(here, there, rtol):
     for position, (h, expected) in enumerate(zip(here or none, there or none, strict=True)):
         if h is None and expected is None:
             continue
-        a, b = (np.zeros(()) if h is None else array(h)), (
-            np.zeros(()) if expected is None else array(expected)
+        a, b = (
+            (np.zeros(()) if h is None else array(h)),
+            (np.zeros(()) if expected is None else array(expected)),
         )
         if h is not None and expected is not None:
             assert a.shape == b.shape

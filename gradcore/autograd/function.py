@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, NoReturn
 
 from ..device import TensorType
 from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
-from ..graph import FREED, METADATA, Cotangents, Node, Pullback, Rule, output_of
+from ..graph import FREED, METADATA, Cotangents, Node, Pullback, Rule, new_node, output_of
 from ..mode import is_grad_enabled, no_grad
 from ..op import recorded
 from ..tensor import Tensor, edge_of, new_tensor, wrap
@@ -349,7 +349,7 @@ def _record(
     if pullback is None:
         pullback = cls._pullbacks[key] = _pullback(cls, *key)
     type = outputs[differentiable.index(True)]._type
-    node = Node(
+    node = new_node(
         pullback,
         tuple([edge_of(a) for a, need in zip(args, needs, strict=True) if need]),
         (ctx, tuple(held)),
@@ -519,7 +519,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         several = results if isinstance(results, tuple) else (results,)
         guarded = tuple(
             [
-                new_tensor(d._array, d._type, d._shape, True, Node(error, edges, (), d._type))
+                new_tensor(d._array, d._type, d._shape, True, new_node(error, edges, (), d._type))
                 if isinstance(d, Tensor) and d._type.recordable
                 else d
                 for d in several

@@ -330,6 +330,10 @@ def full(
 ) -> Tensor:
     """A Tensor of `size` filled with a number, whose dtype it has unless `dtype` is given."""
     value = fill_value.item() if isinstance(fill_value, Tensor | np.generic) else fill_value
+    if not isinstance(value, bool | int | float | complex):
+        raise ArgumentTypeError(
+            f"full(): argument 'fill_value' must be a number, not {type(value).__qualname__}."
+        )
     shape = _shape("full", (size,))
     kind = _kind(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
     return _filled(shape, value, kind, requires_grad)

@@ -469,7 +469,9 @@ def layer_norm(
         ShapeError: the shapes do not fit.
         DTypeError: `input` is not floating point, or the parameters are of another dtype.
     """
-    x = floating("layer_norm", input)
+    x = input
+    if x.__class__ is not Tensor or x._type.dtype not in WIDE:
+        x = floating("layer_norm", input)
     if not isinstance(normalized_shape, tuple | list):
         raise ArgumentTypeError(
             "layer_norm(): argument 'normalized_shape' (position 2) must be tuple of ints, "
@@ -498,6 +500,8 @@ def layer_norm(
 
 
 def _parameter(name: str, x: Tensor, value: Any, shape: tuple[int, ...]) -> Tensor:
+    if value.__class__ is Tensor and value._type is x._type and value._shape == shape:
+        return value
     if value is None:
         # Not a full array: it broadcasts.
         one = x._type.asarray(1 if name == "weight" else 0, dtype=x._type.numpy)

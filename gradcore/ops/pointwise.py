@@ -382,7 +382,7 @@ def atanh(input: Tensor) -> Tensor:
     "arctan2",
     # At (0, 0), where the angle has no derivative, it is taken as 0.
     lambda xp, g, a, b: g * xp.where((a == 0) & (b == 0), 0.0, b / (a * a + b * b)),
-    lambda xp, g, a, b: g * xp.where((a == 0) & (b == 0), 0.0, -a / (a * a + b * b)),
+    lambda xp, g, a, b: g * xp.where((a == 0) & (b == 0), -0.0, -a / (a * a + b * b)),
     result="float",
     numpy={"arctan2": None, "atan2": None},
     array_api="atan2",
@@ -431,7 +431,8 @@ def sigmoid(input: Tensor) -> Tensor:
 
 @unary(
     lambda xp, x: xp.maximum(x, 0),
-    lambda xp, g, y: g * (y > 0),
+    # Not g * (y > 0): an infinite g times 0 is nan.
+    lambda xp, g, y: xp.where(y > 0, g, 0.0),
     result="same",
     ordered=True,
     samples=over(-2.0, 2.0),

@@ -19,7 +19,17 @@ from ..errors import (
     GradcoreError,
     ShapeError,
 )
-from ..graph import METADATA, Cotangents, Edge, Node, Pullback, Rule, next_sequence, output_of
+from ..graph import (
+    METADATA,
+    SEQUENCE,
+    Cotangents,
+    Edge,
+    Node,
+    Pullback,
+    Rule,
+    new_node,
+    output_of,
+)
 from ..mode import is_grad_enabled
 from ..namespace import Namespace
 from ..op import Formula, parameters, promote, public, recorded
@@ -74,8 +84,6 @@ __all__ = [
 
 Shape = tuple[int, ...]
 
-_new: Final = object.__new__
-
 
 # how these operations are declared -------------------------------------------------------------
 
@@ -129,13 +137,13 @@ def linear(
             if recover is not None:
                 return recover(input, m, error)
             raise _failed(name, input, error) from error
-        out: Tensor = _new(Tensor)
+        out: Tensor = Tensor()
         out._array = y
         out._type = kind
         out._shape = y.shape
         out._grad = None
         if input._requires_grad and is_grad_enabled():
-            n: Node = _new(Node)
+            n: Node = Node()
             n.pullback = pullback
             n.edges = (input._node or input,)
             if shaped:
@@ -144,7 +152,7 @@ def linear(
                 n.saved = (m,) if informed else ()
             n.type = kind
             n.restore = None
-            n.sequence = next_sequence()
+            n.sequence = next(SEQUENCE)
             out._node = n
             out._requires_grad = True
         else:
@@ -171,7 +179,7 @@ def _pieces(
     kind = x._type
     if not (x._requires_grad and is_grad_enabled()):
         return tuple([new_tensor(y, kind, y.shape) for y in arrays])
-    node = Node(pullback, (x._node or x,), saved, kind)
+    node = new_node(pullback, (x._node or x,), saved, kind)
     return tuple(
         [
             new_tensor(y, kind, y.shape, True, output_of(node, number, kind))
@@ -204,7 +212,7 @@ def _joined(
             edges = tuple([x._node or x for x in tensors if x._requires_grad])
         else:
             edges = tuple([x._node or x for x in tensors])
-        out._node = Node(pullback, edges, (dim, lengths), kind)
+        out._node = new_node(pullback, edges, (dim, lengths), kind)
         out._requires_grad = True
     return out
 
