@@ -392,6 +392,21 @@ def operand(name: str, value: Any, position: int = 0) -> Any:
     )
 
 
+def tensor_of(name: str, value: Any) -> Tensor:
+    """The argument `input` of the operation `name` as a Tensor; arrays are taken as they are.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if is_array(value):
+        return wrap(value)
+    raise ArgumentTypeError(
+        f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__qualname__}."
+    )
+
+
 def common_device(name: str, operands: Sequence[Any]) -> Device:
     """The device that all Tensors are on; a 0-d Tensor on the CPU may join any.
 

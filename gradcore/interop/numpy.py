@@ -27,9 +27,13 @@ _REDUCTIONS = {
 }
 
 
-def _given(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Keyword arguments without those that say nothing."""
-    return {name: value for name, value in kwargs.items() if value is not None}
+_OTHERS = frozenset({"put", "put_along_axis"})
+"""NumPy's functions of these names write into an array; the Namespace's own do not."""
+
+
+def _face(name: str) -> Callable[..., Any] | None:
+    """The function over Tensors for NumPy's `name`."""
+    return None if name in _OTHERS else NUMPY_FACES.get(name)
 
 
 def _array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -42,16 +46,16 @@ def _array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwa
     function: Callable[..., Any] | None = None
     if getattr(np, name, None) is ufunc:
         if method == "__call__":
-            function = NUMPY_FACES.get(name)
+            function = _face(name)
         elif method == "reduce" and name in _REDUCTIONS:
-            function = NUMPY_FACES.get(_REDUCTIONS[name])
+            function = _face(_REDUCTIONS[name])
             kwargs.setdefault("axis", 0)
             if kwargs["axis"] is None:
                 del kwargs["axis"]
     if function is None:
         what = name if method == "__call__" else f"{name}.{method}"
         raise _unknown(what)
-    return function(*inputs, **_given(kwargs))
+    return function(*inputs, **kwargs)
 
 
 def _array_function(
@@ -59,10 +63,10 @@ def _array_function(
 ) -> Any:
     module = (func.__module__ or "").removeprefix("numpy").lstrip(".")
     name = f"{module}.{func.__name__}" if module else func.__name__
-    function = NUMPY_FACES.get(name)
+    function = _face(name)
     if function is None:
         raise _unknown(name)
-    return function(*args, **_given(kwargs))
+    return function(*args, **kwargs)
 
 
 def _unknown(name: str) -> ArgumentTypeError:

@@ -9,7 +9,7 @@ import numpy as np
 from .. import dtypes
 from ..device import Device, TensorType
 from ..errors import ArgumentError, ArgumentTypeError
-from ..op import operand, primitive, public
+from ..op import primitive, public
 from ..samples import bad, sample
 from ..tensor import Tensor
 
@@ -21,24 +21,6 @@ contiguous_format: Final = "contiguous_format"
 """Memory format of a copy: row-major without gaps."""
 
 _ORDERS: Final[dict[Any, str]] = {None: "K", preserve_format: "K", contiguous_format: "C"}
-
-
-def tensor_of(name: str, value: Any) -> Tensor:
-    """The argument `input` of the operation `name` as a Tensor; arrays are taken as they are.
-
-    Raises:
-        ArgumentTypeError: it is neither.
-    """
-    if value.__class__ is Tensor:
-        found: Tensor = value
-        return found
-    x = operand(name, value)
-    if not isinstance(x, Tensor):
-        raise ArgumentTypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, "
-            f"not {type(value).__qualname__}."
-        )
-    return x
 
 
 def _order(name: str, memory_format: Any) -> str:

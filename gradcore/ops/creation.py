@@ -89,10 +89,11 @@ def _check_nesting(data: Any) -> None:
         for other in value[1:]:
             shape = shape_of(other, depth + 1)
             if shape != first:
-                if len(shape) == len(first) and shape:
+                if len(shape) == len(first):
+                    at = [n == m for n, m in zip(first, shape, strict=True)].index(False)
                     raise ShapeError(
-                        f"expected sequence of length {first[0]} at dim {depth + 1} "
-                        f"(got {shape[0]})."
+                        f"expected sequence of length {first[at]} at dim {depth + 1 + at} "
+                        f"(got {shape[at]})."
                     )
                 raise ShapeError(
                     f"expected a rectangular sequence, but at dim {depth + 1} there are elements "
@@ -455,6 +456,8 @@ def arange(
         if all(isinstance(v, int) for v in values)
         else math.ceil((last - first) / by)
     )
+    if not kind.recordable:  # PyTorch steps in the integers: arange(-1.5, 2) starts at -1
+        first, by = int(first), int(by)
     host = first + by * np.arange(count)
     return _made(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
 

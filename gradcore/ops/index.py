@@ -22,10 +22,10 @@ from ..errors import (
     ShapeError,
 )
 from ..namespace import Namespace
-from ..op import OPS, primitive, promote, public
+from ..op import OPS, primitive, promote, public, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
-from .conversion import clone, tensor_of, to
+from .conversion import clone, to
 from .shape import common_shape, expand, flatten, linear, reshape
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
-from ..op import NUMPY_FACES, explain, primitive, promote, public, recorded
+from ..op import NUMPY_FACES, explain, primitive, promote, public, recorded, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .reduction import (
@@ -24,7 +24,6 @@ from .reduction import (
     narrow,
     reduced_count,
     sum,
-    tensor,
     ties,
 )
 
@@ -229,7 +228,7 @@ def norm(
         ShapeError: over nothing with p < 0 or inf, which has no value.
         DimensionError: a dimension is out of range.
     """
-    x = input if input.__class__ is Tensor else tensor("norm", input)
+    x = input if input.__class__ is Tensor else tensor_of("norm", input)
     if p == "fro" or p is None:
         order = 2.0
         if p == "fro" and isinstance(dim, tuple | list) and len(dim) > 2:

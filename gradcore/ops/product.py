@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
-from ..op import NUMPY_FACES, operand, primitive, promote, public
+from ..op import operand, primitive, promote, public
 from ..samples import bad, sample
 from ..tensor import Tensor, canonical_dim
 
@@ -24,9 +24,6 @@ __all__ = [
     "tensordot",
     "vdot",
 ]
-
-# Namespace's own: the last two dimensions exchanged.
-NUMPY_FACES["matrix_transpose"] = lambda x: x.mT
 
 _mm = primitive(
     "mm",

@@ -16,7 +16,7 @@ import numpy as np
 from .. import dtypes
 from ..device import Array, TensorType
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
-from ..op import operand, primitive, public
+from ..op import primitive, public, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
 from .pointwise import maximum, minimum
@@ -103,20 +103,6 @@ def aligned(xp: Any, g: Any, shape: tuple[int, ...], dim: tuple[int, ...], keepd
     if keepdim or not dim or dim[-1] == len(dim) - 1:  # the reduced dimensions lead
         return g
     return xp.reshape(g, kept_shape(shape, dim))
-
-
-def tensor(name: str, value: Any) -> Tensor:
-    """The argument `input` of the operation `name`, as a Tensor.
-
-    Raises:
-        ArgumentTypeError: it is neither a Tensor nor an array.
-    """
-    x = value if isinstance(value, list | tuple) else operand(name, value)
-    if not isinstance(x, Tensor):
-        raise ArgumentTypeError(
-            f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}."
-        )
-    return x
 
 
 def _refuse_empty(name: str, x: Tensor, dims: tuple[int, ...], given: bool) -> None:
@@ -283,7 +269,7 @@ def sum(
     ):
         total: Tensor = _sum_all(input)
         return total
-    x = input if input.__class__ is Tensor else tensor("sum", input)
+    x = input if input.__class__ is Tensor else tensor_of("sum", input)
     if dtype is not None:
         x = _converted(x, dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
@@ -366,7 +352,7 @@ def mean(
         DimensionError: a dimension is out of range.
         ArgumentError: one is named twice.
     """
-    x = input if input.__class__ is Tensor else tensor("mean", input)
+    x = input if input.__class__ is Tensor else tensor_of("mean", input)
     if dtype is not None:
         target = dtypes.to_dtype(dtype)
         if not target.is_inexact:
@@ -498,7 +484,7 @@ def prod(
     Raises:
         DimensionError: a dimension is out of range.
     """
-    x = input if input.__class__ is Tensor else tensor("prod", input)
+    x = input if input.__class__ is Tensor else tensor_of("prod", input)
     if dtype is not None:
         x = _converted(x, dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
@@ -555,7 +541,7 @@ _cumprod = primitive(
 def _scanned(
     name: str, apply: Any, input: Any, dim: int | None, dtype: DType, axis: int | None
 ) -> Tensor:
-    x = input if input.__class__ is Tensor else tensor(name, input)
+    x = input if input.__class__ is Tensor else tensor_of(name, input)
     chosen = dim if axis is None else axis
     if chosen is None:
         raise ArgumentTypeError(f"{name}() missing the argument 'dim': along which dimension?")
@@ -736,7 +722,7 @@ def _deviation(
     keepdims: bool | None,
 ) -> tuple[Tensor, tuple[int, ...], float, bool]:
     """The arguments of `var` and its kin, as the primitives take them."""
-    x = input if input.__class__ is Tensor else tensor(name, input)
+    x = input if input.__class__ is Tensor else tensor_of(name, input)
     if not x._type.recordable:
         raise DTypeError(
             f"{name}: std and var only support floating point and complex dtypes, "
@@ -1003,7 +989,7 @@ _min_along = primitive(
 
 def _ordered(name: str, input: Any, *, to_bool: bool = True) -> Tensor:
     """The argument `input` of an operation that compares elements."""
-    x = input if input.__class__ is Tensor else tensor(name, input)
+    x = input if input.__class__ is Tensor else tensor_of(name, input)
     dtype = x._type.dtype
     if dtype.is_complex:
         raise DTypeError(f"{name}(): does not support complex input, and this is {dtype}.")
@@ -1390,7 +1376,7 @@ def argmin(
 
 
 def _truth(name: str, input: Any, dim: Dims, keepdim: bool) -> Tensor:
-    x = input if input.__class__ is Tensor else tensor(name, input)
+    x = input if input.__class__ is Tensor else tensor_of(name, input)
     dims: Any = None
     if dim is not None or keepdim:
         # Unlike the other reductions, PyTorch's all and any take () as no dimension.
@@ -1517,7 +1503,7 @@ def count_nonzero(input: Tensor, dim: Dims = None, *, axis: Dims = None) -> Tens
     Raises:
         DimensionError: a dimension is out of range.
     """
-    x = input if input.__class__ is Tensor else tensor("count_nonzero", input)
+    x = input if input.__class__ is Tensor else tensor_of("count_nonzero", input)
     dims = canonical_dims(dim if axis is None else axis, len(x._shape))
     everything = len(dims) == len(x._shape)
     y = x._type.xp.count_nonzero(x._array, axis=None if everything else dims)
@@ -1604,7 +1590,7 @@ def logsumexp(
     Raises:
         DimensionError: a dimension is out of range.
     """
-    x = input if input.__class__ is Tensor else tensor("logsumexp", input)
+    x = input if input.__class__ is Tensor else tensor_of("logsumexp", input)
     chosen = dim if axis is None else axis
     if chosen is None:
         raise ArgumentTypeError("logsumexp() missing the argument 'dim': over which dimensions?")

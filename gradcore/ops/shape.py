@@ -21,10 +21,8 @@ from ..errors import (
 )
 from ..graph import (
     METADATA,
-    SEQUENCE,
     Cotangents,
     Edge,
-    Node,
     Pullback,
     Rule,
     new_node,
@@ -32,10 +30,10 @@ from ..graph import (
 )
 from ..mode import is_grad_enabled
 from ..namespace import Namespace
-from ..op import Formula, parameters, promote, public, recorded
+from ..op import Formula, primitive, promote, public, recorded, tensor_of
 from ..samples import bad, sample
 from ..tensor import Tensor, canonical_dim, new_tensor
-from .conversion import clone, tensor_of, to
+from .conversion import clone, to
 
 __all__ = [
     "adjoint",
@@ -98,9 +96,7 @@ def linear(
     graph: str,
     recover: Recover | None = None,
 ) -> Callable[[Any, Any], Tensor]:
-    """Declare a rearrangement of one Tensor: linear, of the same dtype, no values saved.
-
-    It is `primitive` for the most frequent special case, at a fifth of its cost.
+    """Declare a rearrangement of one Tensor, with errors in the words of its arguments.
 
     Args:
         name: of the operation.
@@ -112,53 +108,18 @@ def linear(
     Returns:
         A function of the Tensor and the metadata, which it does not check.
     """
-    needs = parameters(rule)[2:]
-    shaped, informed = "x_shape" in needs, parameters(forward)[2] in needs
-    if len(needs) == 2:
-        swapped = needs[0] != "x_shape"
-        read: Any = (
-            (lambda xp, g, s: rule(xp, g, s[1], s[0]))
-            if swapped
-            else (lambda xp, g, s: rule(xp, g, *s))
-        )
-    elif needs:
-        read = lambda xp, g, s: rule(xp, g, s[0])
-    else:
-        read = lambda xp, g, s: rule(xp, g)
-    pullback = Pullback(graph, (read,), (METADATA,) * len(needs), (0,))
+    run = primitive(name, forward, rule, graph=graph)
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
-            kind = input._type
-            y = forward(kind.xp, input._array, m)
+            return run(input, m)
         except Exception as error:
             if not isinstance(input, Tensor):
                 return apply(tensor_of(name, input), m)
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             if recover is not None:
-                return recover(input, m, error)
-            raise _failed(name, input, error) from error
-        out: Tensor = Tensor()
-        out._array = y
-        out._type = kind
-        out._shape = y.shape
-        out._grad = None
-        if input._requires_grad and is_grad_enabled():
-            n: Node = Node()
-            n.pullback = pullback
-            n.edges = (input._node or input,)
-            if shaped:
-                n.saved = (input._shape, m) if informed else (input._shape,)
-            else:
-                n.saved = (m,) if informed else ()
-            n.type = kind
-            n.restore = None
-            n.sequence = next(SEQUENCE)
-            out._node = n
-            out._requires_grad = True
-        else:
-            out._node = None
-            out._requires_grad = False
-        return out
+                return recover(input, m, cause)
+            raise _failed(name, input, cause) from cause
 
     return apply
 
