@@ -17,6 +17,7 @@ import numpy as np
 from . import dtypes
 from .erf import erf as numpy_erf
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, MissingPackageError
+from .mode import quiet
 from .namespace import NUMPY_NAMES, Namespace
 
 __all__ = ["CPU", "Array", "Device", "TensorType", "device", "type_of"]
@@ -354,7 +355,7 @@ def _own_functions(module: Any) -> dict[str, Callable[..., Any]]:
             return 0.5 * module.tanh(0.5 * x) + 0.5
         y = negative(x, module.empty_like(x))
         # Where exp(-x) is infinite the quotient is the right 0; by tanh it would be 0 from -18 on.
-        with np.errstate(over="ignore"):
+        with quiet():
             exp(y, y)
         add(y, 1, y)
         return divide(1, y, y)

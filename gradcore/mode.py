@@ -1,13 +1,15 @@
-"""Whether operations are recorded: a flag per thread and per asynchronous task."""
+"""Whether operations are recorded, and whether NumPy warns: per thread and asynchronous task."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Generator
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
+
+import numpy as np
 
 __all__ = [
     "enable_grad",
@@ -147,3 +149,40 @@ def inference_mode(mode: bool = True) -> no_grad:
         NotImplementedError: always.
     """
     raise NotImplementedError("inference_mode is not implemented yet: use no_grad().")
+
+
+def _warnings_switch() -> tuple[Callable[[], Any], Callable[[Any], Any]]:
+    """Functions that switch NumPy's floating-point warnings off and back on.
+
+    `numpy.errstate` does it in 0.8 us. It sets a context variable: found here by comparing the
+    context inside and outside, that is set in 0.1 us.
+    """
+    before = copy_context()
+    with np.errstate(all="ignore"):
+        inside = copy_context()
+    changed = [(v, x) for v, x in inside.items() if v not in before or before[v] is not x]
+    if len(changed) != 1:
+
+        def enter() -> Any:
+            state = np.errstate(all="ignore")
+            state.__enter__()
+            return state
+
+        return enter, lambda state: state.__exit__(None, None, None)
+    ((variable, ignore),) = changed
+    return lambda: variable.set(ignore), variable.reset
+
+
+_silence, _restore = _warnings_switch()
+
+
+class quiet:
+    """`with quiet():` is `with numpy.errstate(all="ignore"):` in a fraction of the time."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _silence()
+
+    def __exit__(self, *error: object) -> None:
+        _restore(self._token)

@@ -205,8 +205,11 @@ class Derivatives:
         error: raised by the second backward, or None.
     """
 
-    def __init__(self, function, arguments, grad, tensor, order):
+    def __init__(self, function, arguments, grad, tensor, order, only=None):
         args, kwargs, tensors = arguments
+        for number, t in enumerate(tensors):
+            if only is not None and number != only:
+                t.requires_grad = False
         self.outputs = flat(function(*args, **kwargs))
         self.first = self.second = self.error = None
         inputs = [t for t in tensors if t.requires_grad]
@@ -233,9 +236,9 @@ class Derivatives:
             self.error = error
 
 
-def derivatives(torch, path, sample, order=2):
-    """The Derivatives of a sample here and in PyTorch."""
-    here = Derivatives(OPS[path].call, ours(sample), gd.autograd.grad, gd.tensor, order)
+def derivatives(torch, path, sample, order=2, only=None):
+    """The Derivatives of a sample here and in PyTorch, by input number `only` or by all."""
+    here = Derivatives(OPS[path].call, ours(sample), gd.autograd.grad, gd.tensor, order, only)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         there = Derivatives(
@@ -244,5 +247,6 @@ def derivatives(torch, path, sample, order=2):
             torch.autograd.grad,
             torch.tensor,
             order,
+            only,
         )
     return here, there

@@ -13,6 +13,7 @@ import numpy as np
 from .. import dtypes
 from ..device import CPU, Array, Device, TensorType, cpu_type, is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from ..mode import quiet
 from ..op import NUMPY_FACES, cast_raw, public
 from ..random import Generator, default_generator
 from ..samples import sample
@@ -140,7 +141,7 @@ def _without_tensors(data: Any) -> Any:
 def _cast(array: Array, dtype: dtypes.dtype) -> Array:
     if array.dtype.kind == "c" and not dtype.is_complex and dtype is not dtypes.bool_:
         array = array.real
-    with np.errstate(all="ignore"):
+    with quiet():
         return array.astype(dtype.dtype)
 
 

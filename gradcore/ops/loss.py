@@ -12,7 +12,7 @@ import numpy as np
 from .. import dtypes
 from ..device import Array
 from ..errors import ArgumentError, DimensionError, DTypeError, ShapeError
-from ..mode import is_grad_enabled
+from ..mode import is_grad_enabled, quiet
 from ..op import Formula, common_device, primitive, promote, public, recorded
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Size, Tensor, wrap
@@ -461,7 +461,7 @@ _LEAST_VARIANCE: Final = float(np.float32(1e-12))
 
 
 def _binary_forward(xp: Any, a: Any, b: Any, option: None) -> Any:
-    with np.errstate(divide="ignore"):
+    with quiet():
         log_a, log_not_a = xp.log(a), xp.log1p(-a)
     return (b - 1) * xp.maximum(log_not_a, _LEAST_LOG) - b * xp.maximum(log_a, _LEAST_LOG)
 
@@ -657,7 +657,7 @@ def _picked(
         return _variable_weight(logp, weight, index, counts, dim, reduction, 0.0)
     factor = _class_weights(logp, index, counts, dim, w)
     apply = _nll if logp.ndim <= 2 else _nll_2d
-    with np.errstate(all="ignore"):
+    with quiet():
         return apply(logp, index, factor, counts, _weights_sum(factor, reduction))
 
 

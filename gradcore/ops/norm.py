@@ -10,6 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from ..mode import quiet
 from ..op import NUMPY_FACES, explain, primitive, promote, public, recorded, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor
@@ -68,7 +69,7 @@ def _norm_forward(xp: Any, x: Array, p: float, dim: tuple[int, ...], keepdim: bo
         y = xp.sum(size, axis=dim, dtype=wide, keepdims=keepdim)
     else:
         # 0 to a negative power, and powers that overflow, are infinite; PyTorch does not warn.
-        with np.errstate(all="ignore"):
+        with quiet():
             powers = size.astype(wide, copy=False) ** p
             y = xp.sum(powers, axis=dim, keepdims=keepdim) ** (1.0 / p)
     return narrow(y, _HALF) if half else y

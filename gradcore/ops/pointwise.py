@@ -560,12 +560,12 @@ def minimum(input: Any, other: Any) -> Tensor:
     """The smaller of two elements, nan if one is nan. At a tie each gets half the gradient."""
 
 
+# The condition is a raw array: nothing flows to it.
 _where = primitive(
     "where",
-    lambda xp, condition, a, b: xp.where(condition, a, b),
-    None,
-    lambda xp, g, condition, a_shape: xp.sum_to(xp.where(condition, g, 0.0), a_shape),
-    lambda xp, g, condition, b_shape: xp.sum_to(xp.where(condition, 0.0, g), b_shape),
+    lambda xp, a, b, condition: xp.where(condition, a, b),
+    lambda xp, g, a_shape, condition: xp.sum_to(xp.where(condition, g, 0.0), a_shape),
+    lambda xp, g, b_shape, condition: xp.sum_to(xp.where(condition, 0.0, g), b_shape),
 )
 
 
@@ -592,30 +592,44 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     Raises:
         DTypeError: `condition` is not bool.
     """
-    chosen = operand("where", condition)
-    if not isinstance(chosen, Tensor):
-        chosen = wrap(np.asarray(chosen))
-    if input is None and other is None:
-        return chosen.nonzero(as_tuple=True)
-    if chosen.dtype is not dtypes.bool_:
-        raise DTypeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype "
-            f"{chosen.dtype}."
-        )
+    if (
+        input.__class__ is Tensor
+        and other.__class__ is Tensor
+        and input._type is other._type
+        and condition.__class__ is Tensor
+        and condition._type is input._type.bool_type
+    ):
+        a, b, chosen = input, other, condition
+    else:
+        chosen = operand("where", condition)
+        if not isinstance(chosen, Tensor):
+            chosen = wrap(np.asarray(chosen))
+        if input is None and other is None:
+            return chosen.nonzero(as_tuple=True)
+        if chosen.dtype is not dtypes.bool_:
+            raise DTypeError(
+                "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{chosen.dtype}."
+            )
+        a, b = _choices(chosen, input, other)
+        common_device("where", (chosen, a, b))
+    try:
+        return _where(a, b, chosen._array)
+    except ShapeError as error:
+        raise explain("where", error, (chosen, a, b)) from error
+
+
+def _choices(condition: Tensor, input: Any, other: Any) -> list[Tensor]:
+    """The two operands of `where` as Tensors of one dtype."""
     values = [operand("where", v, i) for i, v in enumerate((input, other), 1)]
     if not any(isinstance(v, Tensor) for v in values):
         # Two numbers: a bool Tensor has no say in the dtype of the result.
         dtype = dtypes.result_category(
             None, None, dtypes.promote_types(*map(dtypes.scalar_dtype, values))
         )
-        xp_array = chosen._type.device.backend.module.asarray
-        values = [wrap(xp_array(v, dtype=dtype.dtype)) for v in values]
-    a, b = promote("where", *values)
-    common_device("where", (chosen, a, b))
-    try:
-        return _where(chosen, a, b)
-    except ShapeError as error:
-        raise explain("where", error, (chosen, a, b)) from error
+        asarray = condition._type.asarray
+        values = [wrap(asarray(v, dtype=dtype.dtype)) for v in values]
+    return promote("where", *values)
 
 
 # At a bound the derivative is 1.

@@ -16,6 +16,7 @@ import numpy as np
 from .. import dtypes
 from ..device import Array, TensorType
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
+from ..mode import quiet
 from ..op import primitive, public, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
@@ -132,7 +133,7 @@ _WIDE: Final[dict[Any, np.dtype[Any]]] = {
 
 def narrow(y: Any, dtype: Any) -> Any:
     """A float32 result as float16; too large becomes inf, silently as in PyTorch."""
-    with np.errstate(over="ignore"):
+    with quiet():
         return y.astype(dtype)
 
 
@@ -657,7 +658,7 @@ def _var_raw(xp: Any, x: Array, dim: tuple[int, ...], correction: float, keepdim
     total = xp.dot_over(deviation, deviation, dim, keepdim).real
     if count > correction:
         return total / (count - correction)
-    with np.errstate(all="ignore"):
+    with quiet():
         return total * math.inf
 
 
@@ -1527,7 +1528,7 @@ def _logsumexp_forward(xp: Any, x: Array, dim: tuple[int, ...], keepdim: bool) -
     top = xp.where(xp.isfinite(top), top, 0.0)
     shifted = x - top
     total = xp.sum(xp.exp(shifted, out=shifted), axis=dim, keepdims=True)
-    with np.errstate(divide="ignore"):
+    with quiet():
         y = xp.log(total) + top
     if not keepdim:
         y = y.reshape([n for i, n in enumerate(x.shape) if i not in dim])

@@ -1,0 +1,170 @@
+"""The command line, `gradcore-bench`.
+
+Exit codes: 0, all went well; 1, a goal was missed; 2, the run cannot start as asked.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gradcore_bench.errors import BenchError, require
+from gradcore_bench.threads import limited, usable_cores
+
+SIZES = ("small", "medium", "large", "huge")
+NAMES = ("tutorial", "mul_mean", "norm", "mlp", "attention")
+PEERS = ("torch", "numpy", "autograd", "jax")
+DEVICES = ("cpu", "cuda")
+EXAMPLES = """\
+examples:
+  gradcore-bench                                  digits and table, under a minute
+  gradcore-bench table --against torch numpy      with ratios
+  gradcore-bench table --workloads norm --sizes 1000 1000000 --plot norm.png
+  gradcore-bench overhead --against torch --check
+"""
+DEFAULTS: dict[str, Any] = {
+    "device": None,
+    "threads": None,
+    "json": None,
+    "plot": None,
+    "against": [],
+    "sizes": ["small", "medium", "large"],
+    "workloads": list(NAMES),
+    "budget": 0.3,
+    "seed": 0,
+    "check": False,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command and returns the exit code."""
+    options = parser().parse_args(argv)
+    parts = [options.command] if options.command else ["digits", "table"]
+    threads = 1 if "overhead" in parts else options.threads or usable_cores()
+    try:
+        if options.check and not options.against:
+            raise BenchError("--check needs something to compare with: --against torch")
+        require(
+            "rich",
+            *(["sklearn"] if "digits" in parts else []),
+            *(["matplotlib"] if options.plot else []),
+        )
+        with limited(threads):
+            from gradcore_bench.run import run
+
+            return run(options, parts, threads)
+    except BenchError as error:
+        print(f"gradcore-bench: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options; without a command they are those of `digits` and of `table`."""
+    main_parser = argparse.ArgumentParser(
+        prog="gradcore-bench",
+        description="Benchmarks gradcore. Without a command it runs digits, then table.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = main_parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        # SUPPRESS: else a command's defaults would replace what stands before the command.
+        return commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            argument_default=argparse.SUPPRESS,
+        )
+
+    digits = command("digits", "train a classifier of handwritten digits on each device")
+    table = command("table", "time the workloads at several sizes, CPU against GPU")
+    overhead = command("overhead", "time operations and small programs on 2x2 arrays, one thread")
+    for each in (main_parser, digits, table):
+        _device_options(each)
+    for each in (main_parser, digits):
+        group = each.add_argument_group("digits")
+        group.add_argument("--seed", type=int, metavar="N", help="of the training (0)")
+    for each in (main_parser, table):
+        _table_options(each.add_argument_group("table"))
+    _overhead_options(overhead)
+    main_parser.set_defaults(**DEFAULTS)
+    return main_parser
+
+
+def _device_options(each: argparse.ArgumentParser) -> None:
+    each.add_argument(
+        "--device", nargs="+", choices=DEVICES, help="where to run (every device that is there)"
+    )
+    each.add_argument(
+        "--threads", type=_positive, metavar="N", help="of every library (all usable cores)"
+    )
+    _json_option(each)
+
+
+def _table_options(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--sizes",
+        nargs="+",
+        type=_size,
+        metavar="SIZE",
+        help=f"{', '.join(SIZES)}, of which each workload has its own numbers, or a number in the "
+        "workload's unit: elements, batch or length (small medium large)",
+    )
+    group.add_argument(
+        "--workloads", nargs="+", choices=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)} (all)"
+    )
+    group.add_argument(
+        "--against",
+        nargs="+",
+        choices=PEERS,
+        metavar="PEER",
+        help=f"time these too, in the same run, in turn: {', '.join(PEERS)}",
+    )
+    _timing_options(group)
+
+
+def _overhead_options(each: argparse.ArgumentParser) -> None:
+    each.add_argument("--against", nargs="+", choices=["torch"], help="time it too, in turn")
+    each.add_argument(
+        "--check", action="store_true", help="fail if a ratio is above its budget; needs --against"
+    )
+    _timing_options(each)
+    _json_option(each)
+
+
+def _timing_options(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="time for each measurement (0.3)"
+    )
+    group.add_argument("--plot", type=_file, metavar="FILE.png", help="draw the results")
+
+
+def _json_option(each: argparse.ArgumentParser) -> None:
+    each.add_argument("--json", type=_file, metavar="FILE", help="write the results as JSON")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no directory {str(path.parent)!r}")
+    return path
+
+
+def _size(text: str) -> str | int:
+    if text in SIZES:
+        return text
+    try:
+        return _positive(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither one of {', '.join(SIZES)} nor a positive whole number"
+        ) from None
