@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from .device import Array, TensorType
+from .device import Array, TensorType, cast_raw
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
 from .graph import CONSTANT, FREED, METADATA, OUTPUT, SCALAR, Edge, Node, Pullback, new_node
 from .mode import quiet, set_grad_enabled
-from .op import cast_raw, recorded
+from .op import recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
 
 __all__ = ["backward", "grad"]

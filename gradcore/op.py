@@ -41,7 +41,7 @@ from typing import Any, Final, Literal, TypeVar, overload
 import numpy as np
 
 from . import dtypes
-from .device import CPU, Array, Backend, Device, TensorType, is_array, type_of
+from .device import CPU, Array, Backend, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from .graph import (
     CONSTANT,
@@ -442,15 +442,6 @@ def common_dtype(operands: Sequence[Any]) -> dtypes.dtype:
         so_far = ranks[rank]
         ranks[rank] = dtype if so_far is None else dtypes.promote_types(so_far, dtype)
     return dtypes.result_category(*ranks)
-
-
-def cast_raw(array: Array, source: TensorType, target: TensorType) -> Array:
-    """A raw array in another dtype, on another device; itself where nothing changes."""
-    if source.device is not target.device:
-        array = target.device.backend.send(source.device.backend.fetch(array), target.device)
-    if source.dtype is not target.dtype:
-        array = target.xp.astype(array, target.numpy)
-    return array
 
 
 def typed(y: Any, kind: TensorType) -> tuple[Array, TensorType]:

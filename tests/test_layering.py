@@ -17,6 +17,8 @@ LAYERS = {
     "samples": 0,
     "printing": 0,
     "erf": 0,
+    "raw": 0,
+    "methods": 0,
     "device": 1,
     "random": 2,
     "graph": 2,

@@ -355,6 +355,34 @@ def test_backward_fills_the_leaves(torch, path, number):
             check_same(g, expected, 1e-10, "gradient")
 
 
+COPIED = {
+    "adjoint": "NumPy's conj is no view",
+    "conj": "NumPy's conj is no view",
+    "_conj": "NumPy's conj is no view",
+    "einsum": "contiguous also where PyTorch's diagonal is a view",
+}
+"""Operations whose results share memory in PyTorch only."""
+
+
+@over_samples
+def test_views_are_views_and_copies_are_copies(torch, path, number):
+    sample = samples(path)[number]
+    if path in COPIED or accepted_by_both(torch, path, sample, "float64", number) is None:
+        return
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        args, kwargs, mine = oracle.ours(sample, False)
+        here = oracle.flat(OPS[path].call(*args, **kwargs))
+        args, kwargs, others = oracle.theirs(torch, sample, False)
+        there = oracle.flat(torch_function(torch, path)(*args, **kwargs))
+    for y, expected in zip(here, there, strict=True):
+        for x, t in zip(mine, others, strict=True):
+            if is_tensor(expected) and expected.numel() and t.numel():
+                shares = expected.untyped_storage().data_ptr() == t.untyped_storage().data_ptr()
+                assert np.shares_memory(array(y), array(x)) == shares
+                assert (y is x) == (expected is t) or path in UNCHANGED
+
+
 WITH_NUMBERS = {
     "x + 2": lambda m, x: x + 2,
     "2 + x": lambda m, x: 2 + x,

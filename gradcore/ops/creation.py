@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..device import CPU, Array, Device, TensorType, cpu_type, is_array
+from ..device import CPU, Array, Device, TensorType, cast_raw, cpu_type, is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..mode import quiet
-from ..op import NUMPY_FACES, cast_raw, public
+from ..op import NUMPY_FACES, public
 from ..random import Generator, default_generator
 from ..samples import sample
 from ..tensor import Tensor, new_tensor, wrap

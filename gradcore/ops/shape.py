@@ -1943,8 +1943,8 @@ def _interleaved(x_shape: Shape, repeats: Shape) -> tuple[Shape, Shape]:
 def _repeated(xp: Namespace, x: Array, repeats: Shape) -> Array:
     narrow, wide = _interleaved(x.shape, repeats)
     final = tuple([r * n for r, n in zip(wide[::2], wide[1::2], strict=True)])
-    y = xp.broadcast_to(x.reshape(narrow), wide).reshape(final)
-    return y.copy() if all(r == 1 for r in repeats) else y
+    # reshape alone copies only where it must.
+    return xp.broadcast_to(x.reshape(narrow), wide).copy().reshape(final)
 
 
 def _summed_repeats(xp: Namespace, g: Any, x_shape: Shape, repeats: Shape) -> Any:
