@@ -383,6 +383,48 @@ def test_views_are_views_and_copies_are_copies(torch, path, number):
                 assert (y is x) == (expected is t) or path in UNCHANGED
 
 
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, 2.5, 1.5, 20.0, -20.0, 100.0, -100.0]
+SPECIAL += [1e-30, 1e30, -1e30, np.inf, -np.inf, np.nan]
+
+ONE_OPERAND = [path for path, op in OPS.items() if op.kind == "unary" and path != "_imag"] + [
+    f"nn.functional.{name}"
+    for name in ("gelu", "silu", "logsigmoid", "softplus", "leaky_relu", "elu", "relu")
+]
+TWO_ELEMENTWISE = [path for path, op in OPS.items() if op.kind in ("binary", "comparison")]
+
+OUTSIDE = {
+    "acosh": lambda x: x < 1,
+    "logsigmoid": lambda x: x > 1e4,
+}
+"""Where the function itself is nan, PyTorch's derivative may not be."""
+
+
+@pytest.mark.parametrize("path", ONE_OPERAND + TWO_ELEMENTWISE)
+def test_special_values(torch, path):
+    if "bitwise" in path:
+        return
+    pairs = itertools.product(SPECIAL, repeat=1 if path in ONE_OPERAND else 2)
+    values = [np.array(v) for v in zip(*pairs, strict=True)]
+    outside = OUTSIDE.get(path, lambda x: np.zeros(x.shape, bool))(values[0])
+    values = [v[~outside] for v in values]
+    x = [gd.tensor(v, requires_grad=True) for v in values]
+    t = [torch.tensor(v, requires_grad=True) for v in values]
+    with np.errstate(all="ignore"):
+        y, expected = OPS[path].call(*x), torch_function(torch, path)(*t)
+    found = [(y, expected)]
+    if expected.requires_grad and path != "floor_divide":
+        (seed,) = [np.linspace(1, 2, values[0].size)]
+        found += zip(
+            gd.autograd.grad(y, x, gd.tensor(seed)),
+            torch.autograd.grad(expected, t, torch.tensor(seed)),
+            strict=True,
+        )
+    for mine, other in found:
+        a, b = array(mine), array(other)
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
 WITH_NUMBERS = {
     "x + 2": lambda m, x: x + 2,
     "2 + x": lambda m, x: 2 + x,

@@ -406,8 +406,9 @@ def hypot(input: Any, other: Any) -> Tensor:
 
 @binary(
     "logaddexp",
-    lambda xp, g, y, a: g * xp.exp(a - y),
-    lambda xp, g, y, b: g * xp.exp(b - y),
+    # Not exp(a - y): where both are large y is a, and a tie would count twice.
+    lambda xp, g, a, b: g / (1 + xp.exp(b - a)),
+    lambda xp, g, a, b: g / (1 + xp.exp(a - b)),
     result="float",
     numpy="logaddexp",
     array_api="logaddexp",
@@ -431,8 +432,8 @@ def sigmoid(input: Tensor) -> Tensor:
 
 @unary(
     lambda xp, x: xp.maximum(x, 0),
-    # Not g * (y > 0): an infinite g times 0 is nan.
-    lambda xp, g, y: xp.where(y > 0, g, 0.0),
+    # Not g * (y > 0): an infinite g times 0 is nan. At nan PyTorch lets g pass.
+    lambda xp, g, y: xp.where(y <= 0, 0.0, g),
     result="same",
     ordered=True,
     samples=over(-2.0, 2.0),

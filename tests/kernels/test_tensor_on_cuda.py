@@ -15,6 +15,7 @@ def cuda(cp):
     cupy_backend.cache_clear()
     yield
     cupy_backend.cache_clear()
+    gd.device("cuda:0")._backend = None
 
 
 def both(program, *arrays):
