@@ -4,10 +4,9 @@ PyTorch's names are the face: `gradcore.tensor`, `gradcore.sum(x, dim=0)`, `grad
 `gradcore.autograd.grad`. Arrays are NumPy's on the CPU and CuPy's on CUDA devices.
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import TYPE_CHECKING, Any
+import importlib as _importlib
+import math as _math
+import typing as _typing
 
 from . import cuda, random
 from .device import Device, device
@@ -31,9 +30,9 @@ from .dtypes import (
     uint32,
     uint64,
 )
-from .engine import backward as _backward
+from .engine import backward as _backward  # gives Tensor its method
 from .errors import GradcoreError
-from .interop import numpy as _numpy_protocols
+from .interop import numpy as _numpy_protocols  # likewise
 from .mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .ops.activation import *
 from .ops.arithmetic import *
@@ -46,13 +45,14 @@ from .ops.loss import *
 from .ops.norm import *
 from .ops.pointwise import *
 from .ops.product import *
+from .ops.query import *
 from .ops.reduction import *
 from .ops.shape import *
 from .printing import get_printoptions, set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensor import Size, Tensor
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from . import autograd, nn, optim, testing
 
 __version__ = "0.1.0"
@@ -67,12 +67,13 @@ cfloat = complex64
 cdouble = complex128
 bool = bool_
 
-inf = __import__("math").inf
+e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
+newaxis = None
 
 _LAZY = frozenset({"autograd", "nn", "optim", "testing"})
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     if name in _LAZY:
-        return importlib.import_module(f"{__name__}.{name}")
+        return _importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module 'gradcore' has no attribute {name!r}")

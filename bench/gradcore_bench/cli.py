@@ -98,7 +98,10 @@ def _device_options(each: argparse.ArgumentParser) -> None:
         "--device", nargs="+", choices=DEVICES, help="where to run (every device that is there)"
     )
     each.add_argument(
-        "--threads", type=_positive, metavar="N", help="of every library (all usable cores)"
+        "--threads",
+        type=_positive,
+        metavar="N",
+        help="of every library (all usable cores; 1 for digits)",
     )
     _json_option(each)
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,6 @@ GOAL = 0.97  # of the held-out images
 EPOCHS = 15
 BATCH = 128
 LEARNING_RATE = 3e-3
-WIDTHS = (64, 256, 128, 10)
-DROPOUT = 0.2
 LAYERS = (64, 256, 128, 10)
 DROPOUT = 0.2
 SMOOTHING = 0.1
@@ -66,15 +63,6 @@ def shifted(images: Array) -> Array:
     padded = np.pad(images.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
     moved = [padded[:, 1 + r : 9 + r, 1 + c : 9 + c].reshape(-1, 64) for r, c in SHIFTS]
     return np.concatenate(moved)
-
-
-def linear(lib: Lib, inputs: int, outputs: int, device: str) -> tuple[Any, Any]:
-    """A weight `(outputs, inputs)` and a bias `(outputs,)`, uniform as PyTorch's layers start."""
-    bound = inputs**-0.5
-    return tuple(
-        ((2 * lib.rand(*shape, device=device) - 1) * bound).requires_grad_()
-        for shape in ((outputs, inputs), (outputs,))
-    )
 
 
 class Classifier:
@@ -133,7 +121,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * (1 - epoch / epochs)
         total = lib.zeros((), device=device)
-        order = lib.randperm(len(labels), device=device)
+        order = lib.randperm(len(labels)).to(device)  # the same on every device
         for batch in order.split(BATCH):
             optimizer.zero_grad()
             loss = lib.nn.functional.cross_entropy(
@@ -141,7 +129,7 @@ def train(
             )
             loss.backward()
             optimizer.step()
-            total += loss.detach() * len(batch)
+            total = total + loss.detach() * len(batch)
         report(total.item() / len(labels))
     with lib.no_grad():
         scores = model(lib.tensor(digits.test_images, device=device), training=False)

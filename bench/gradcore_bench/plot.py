@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from gradcore_bench.overhead import BOTH, FORWARD, Row
 from gradcore_bench.table import Cell
@@ -87,6 +88,9 @@ def draw_overhead(rows: Sequence[Row], path: Path) -> None:
                 *zip(*bounds, strict=True), marker="|", s=120, color="black", label="bound"
             )
         panel.set(xscale="log", title=phase, xlabel="µs, 2x2 float32, one thread")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_locator(NullLocator())
         panel.grid(color="0.9", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)

@@ -13,6 +13,7 @@ from gradcore_bench import digits, overhead, report, table
 from gradcore_bench.environment import describe
 from gradcore_bench.errors import BenchError
 from gradcore_bench.libraries import CPU, CUDA, PEERS, Gradcore, Library, TorchLike
+from gradcore_bench.threads import limited
 from gradcore_bench.workloads import WORKLOADS
 
 
@@ -97,7 +98,11 @@ def _digits(
     outcomes = []
 
     def trained(device: str) -> digits.Outcome:
-        with _progress(console, "loss {task.fields[loss]:.3f}") as progress:
+        # Two threads on matrices as small as these wait for each other more than they compute.
+        with (
+            limited(options.threads or 1),
+            _progress(console, "loss {task.fields[loss]:.3f}") as progress,
+        ):
             task = progress.add_task(f"digits, {device}", total=digits.EPOCHS, loss=float("nan"))
             return digits.train(
                 gradcore.lib,

@@ -425,7 +425,7 @@ NUMPY_FACES["zeros"] = lambda shape, like: zeros(shape, dtype=like.dtype, device
 
 
 def arange(
-    start: Any,
+    start: Any = 0,
     end: Any = None,
     step: Any = 1,
     *,
@@ -548,7 +548,7 @@ def randn(
 
 
 def randint(
-    low: int,
+    low: int = 0,
     high: Any = None,
     size: Any = None,
     *,

@@ -10,8 +10,9 @@ pytestmark = pytest.mark.cuda
 
 
 @pytest.fixture(autouse=True)
-def cuda(cp):
+def cuda(cp, monkeypatch):
     """Let gradcore find the device, and forget it afterwards."""
+    monkeypatch.setattr(gd.random, "_defaults", {})
     cupy_backend.cache_clear()
     yield
     cupy_backend.cache_clear()
