@@ -25,13 +25,13 @@ __all__ = [
     "vdot",
 ]
 
-_mm = primitive(
-    "mm",
+_PRODUCT = (
     lambda xp, a, b: xp.matmul(a, b),
     lambda xp, g, b: xp.matmul(g, xp.matrix_transpose(b)),
     lambda xp, g, a: xp.matmul(xp.matrix_transpose(a), g),
-    bilinear=True,
 )
+_mm = primitive("mm", *_PRODUCT, bilinear=True)
+_bmm = primitive("bmm", *_PRODUCT, bilinear=True)
 
 
 def _stacked_a(xp: Any, g: Any, b: Any, a_shape: tuple[int, ...], b_shape: tuple[int, ...]) -> Any:
@@ -63,13 +63,6 @@ _stacked = primitive(
     lambda xp, a, b: xp.matmul(a, b),
     lambda xp, g, b, a_shape, b_shape: _stacked_a(xp, g, b, a_shape, b_shape),
     lambda xp, g, a, a_shape, b_shape: _stacked_b(xp, g, a, a_shape, b_shape),
-    bilinear=True,
-)
-_bmm = primitive(
-    "bmm",
-    lambda xp, a, b: xp.matmul(a, b),
-    lambda xp, g, b: xp.matmul(g, xp.matrix_transpose(b)),
-    lambda xp, g, a: xp.matmul(xp.matrix_transpose(a), g),
     bilinear=True,
 )
 _dot = primitive(

@@ -291,7 +291,11 @@ def _mean_raw(xp: Any, x: Array, axis: Any, keepdim: bool, count: int) -> Any:
 
 _mean_all = primitive(
     "mean",
-    lambda xp, x: _mean_raw(xp, x, None, False, x.size),
+    lambda xp, x: (
+        _mean_raw(xp, x, None, False, x.size)
+        if x.dtype in _WIDE
+        else x.sum() / (x.size or math.nan)
+    ),
     lambda xp, g, x_shape: xp.broadcast_to(g / (math.prod(x_shape) or math.nan), x_shape),
     graph="MeanBackward1",
 )
