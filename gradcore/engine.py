@@ -81,12 +81,13 @@ def _walk(
     heapq.heapify(heap)
     pop, push = heapq.heappop, heapq.heappush
     references = sys.getrefcount
+    retained: list[Any] = []
     while heap:
         node = pop(heap)[1]
         g = pending.pop(node)
         pullback = node.pullback
         if pullback.retained is not None:
-            _fill_retained(pullback.retained, g)
+            retained.append((pullback.retained, g))
         if captured is not None and node in captured:
             captured[node] = g
             if only is not None and not any(edge in only for edge in node.edges):
@@ -132,6 +133,8 @@ def _walk(
                 pending[edge] = d
                 if edge.__class__ is Node:
                     push(heap, (edge.sequence, edge))
+    for tensors, g in retained:
+        _fill_retained(tensors, g)
     return pending
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from .erf import erf
+from .errors import ArgumentError
 from .mode import quiet
 from .namespace import NUMPY_NAMES
 
@@ -357,19 +358,36 @@ def _einsum(equation: str, *xs: Any) -> Any:
     return np.einsum(equation, *xs, optimize=len(xs) > 1 and sum(x.size for x in xs) > 10_000)
 
 
+def _integer_division(name: str) -> Callable[[Any, Any], Any]:
+    """NumPy's function of that name; integers divided by 0 raise, where NumPy warns and gives 0."""
+    function = getattr(np, name)
+
+    def divide(a: Any, b: Any) -> Any:
+        if np.result_type(a, b).kind in "iu" and not np.all(b):
+            raise ArgumentError("ZeroDivisionError: integers cannot be divided by 0.")
+        return function(a, b)
+
+    return divide
+
+
 def numpy_functions() -> dict[str, Callable[..., Any]]:
     """What stands in NumPy's namespace beside or instead of NumPy's functions."""
-    return own_functions(np) | {
-        "broadcast_to": _broadcast_to,
-        "dot_over": _dot_over,
-        "einsum": _einsum,
-        "erf": erf,
-        "matmul": _matmul,
-        "reshape": _reshape,
-        "roll": _roll,
-        "sum": _sum,
-        "swapaxes": _swapaxes,
-        "transpose": _transpose,
-        "tril": _tril,
-        "triu": _triu,
-    }
+    divisions = ("floor_divide", "fmod", "remainder")
+    return (
+        own_functions(np)
+        | {name: _integer_division(name) for name in divisions}
+        | {
+            "broadcast_to": _broadcast_to,
+            "dot_over": _dot_over,
+            "einsum": _einsum,
+            "erf": erf,
+            "matmul": _matmul,
+            "reshape": _reshape,
+            "roll": _roll,
+            "sum": _sum,
+            "swapaxes": _swapaxes,
+            "transpose": _transpose,
+            "tril": _tril,
+            "triu": _triu,
+        }
+    )

@@ -526,3 +526,27 @@ def test_shapes_of_random_tensors(size):
 def test_impossible_draws_are_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("value", [300, -1, -300, 255, -255, 1e10, 1.5])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "float32"])
+def test_numbers_that_do_not_fit_a_dtype_are_refused_as_by_pytorch(torch, value, dtype):
+    for make in (
+        lambda lib: lib.tensor([value], dtype=getattr(lib, dtype)),
+        lambda lib: lib.full((1,), value, dtype=getattr(lib, dtype)),
+    ):
+        try:
+            expected = make(torch).tolist()
+        except RuntimeError:
+            with pytest.raises(RuntimeError, match="without overflow"):
+                make(gd)
+        else:
+            assert make(gd).tolist() == expected
+
+
+def test_complex_numbers_are_not_made_real_silently():
+    with pytest.raises(TypeError, match="must be real number, not complex"):
+        gd.tensor([1 + 1j], dtype=gd.float32)
+    with pytest.raises(RuntimeError, match="without overflow"):
+        gd.full((2,), 1j, dtype=gd.float32)

@@ -857,3 +857,22 @@ def test_random_graphs_give_what_pytorch_gives(torch, graph):
         assert a.shape == b.shape
         assert a.dtype == b.dtype
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_a_failing_backward_leaves_retained_grads_alone():
+    class Fails(gd.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx, g):
+            raise ValueError("no")
+
+    x = gd.ones(2, requires_grad=True)
+    y = Fails.apply(x) * 2
+    y.retain_grad()
+    with pytest.raises(ValueError, match="no"):
+        (y * 3).sum().backward()
+    assert y.grad is None
+    assert x.grad is None

@@ -457,3 +457,18 @@ def test_errors_name_the_operation_as_users_know_it():
         TypeError, match=r"unsupported operand type\(s\) for \+: 'Tensor' and 'str'"
     ):
         gd.ones(2) + "2"
+
+
+@pytest.mark.parametrize(
+    "divide",
+    [
+        lambda x: x // 0,
+        lambda x: x % 0,
+        lambda x: gd.fmod(x, 0),
+        lambda x: gd.div(x, gd.tensor([1, 0]), rounding_mode="trunc"),
+        lambda x: gd.div(x, 0, rounding_mode="floor"),
+    ],
+)
+def test_integers_divided_by_zero_raise(divide):
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        divide(gd.tensor([1, 2]))

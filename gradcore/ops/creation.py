@@ -129,7 +129,25 @@ def _host_array(data: Any, dtype: dtypes.dtype | None) -> np.ndarray[Any, Any]:
             raise ArgumentError("Overflow when unpacking long long: an integer is above 2**63 - 1.")
     if dtype is None or array.dtype == dtype.dtype:
         return array
+    if array.dtype.kind == "c" and not dtype.is_complex:
+        raise ArgumentTypeError(f"tensor(): must be real number, not complex, for {dtype}.")
+    _check_fits("tensor", array, dtype)
     return np.asarray(_cast(array, dtype))
+
+
+def _check_fits(name: str, values: np.ndarray[Any, Any], dtype: dtypes.dtype) -> None:
+    """Raise PyTorch's error for numbers that an integer dtype cannot hold.
+
+    Unsigned ones take negative numbers down to minus their largest, and wrap them.
+    """
+    if dtype.is_inexact or dtype is dtypes.bool_ or values.dtype.kind == "b" or not values.size:
+        return
+    limits = np.iinfo(dtype.dtype)
+    low = limits.min if dtype.is_signed else -limits.max
+    if not (values.min() >= low and values.max() <= limits.max):
+        raise ArgumentError(
+            f"{name}: value cannot be converted to type {dtype.name} without overflow."
+        )
 
 
 def _without_tensors(data: Any) -> Any:
@@ -338,7 +356,15 @@ def full(
         )
     shape = _shape("full", (size,))
     kind = _kind(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
-    return _filled(shape, value, kind, requires_grad)
+    if dtype is None:
+        return _filled(shape, value, kind, requires_grad)
+    host = np.asarray(value)
+    if host.dtype.kind == "c" and not kind.dtype.is_complex:
+        raise ArgumentError(
+            f"full: value cannot be converted to type {kind.dtype.name} without overflow."
+        )
+    _check_fits("full", host, kind.dtype)
+    return _filled(shape, _cast(host, kind.dtype)[()], kind, requires_grad)
 
 
 def eye(
