@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from gradcore_bench import digits, libraries, overhead
+from gradcore_bench import digits, imports, libraries, overhead
 from gradcore_bench.cli import DEVICES, NAMES, PEERS, main
 from gradcore_bench.libraries import CUDA, Gradcore
 from gradcore_bench.workloads import WORKLOADS
@@ -205,6 +205,7 @@ def test_overhead_against_torch(tmp_path, monkeypatch, capsys):
     results, plot = tmp_path / "results.json", tmp_path / "plot.png"
     argv = ["overhead", "--against", "torch", "--budget", "0.001", "--check"]
     monkeypatch.setattr(overhead, "BUDGETS", {("x * x", overhead.FORWARD): 1e9})
+    monkeypatch.setattr(imports, "BUDGET", 1e9)
     assert main([*argv, "--json", str(results), "--plot", str(plot)]) == 0
     rows = json.loads(results.read_text())["overhead"]
     assert len(rows) == 2 * 2 + 3

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gradcore_bench import digits, overhead, report, table
+from gradcore_bench import digits, imports, overhead, report, table
 from gradcore_bench.environment import describe
 from gradcore_bench.errors import BenchError
 from gradcore_bench.libraries import CPU, CUDA, PEERS, Gradcore, Library, TorchLike
@@ -56,7 +56,13 @@ def run(options: argparse.Namespace, parts: Sequence[str], threads: int) -> int:
         alike = [peer for peer in peers if isinstance(peer, TorchLike)]
         rows = _overhead([gradcore, *alike], options, console)
         results["overhead"] = report.rows_as_data(rows)
-        failed |= options.check and not all(row.within for row in rows)
+        found = imports.measure()
+        results["imports"] = {**asdict(found), "ratio": found.ratio, "within": found.within}
+        console.print(
+            f"import gradcore: {report.duration(found.gradcore)}, {found.ratio:.2f} times import "
+            f"numpy (budget {imports.BUDGET})"
+        )
+        failed |= options.check and not (found.within and all(row.within for row in rows))
         if options.plot:
             from gradcore_bench.plot import draw_overhead
 
