@@ -55,7 +55,12 @@ def synchronize(device: Any = None) -> None:
 
 
 def memory_allocated(device: Any = None) -> int:
-    """Bytes of the memory of `device` (default: the current one) that arrays hold."""
+    """Bytes of the memory of `device` (default: the current one) that arrays hold.
+
+    0 where there is no CUDA device.
+    """
+    if _found() is None:
+        return 0
     target = _device(device)
     return target.backend.memory_allocated(target)
 

@@ -61,7 +61,7 @@ class Maker:
         self.random = np.random.default_rng(zlib.crc32(name.encode()))
 
     def real(self, *shape: int, low: float = -2.0, high: float = 2.0) -> np.ndarray[Any, Any]:
-        """float64 in [low, high), no two closer than a thousandth of the range: no ties."""
+        """float64 in [low, high), spread evenly and in random order: no ties."""
         n = int(np.prod(shape))
         places = self.random.permutation(n) + self.random.uniform(0.25, 0.75, n)
         return np.asarray(low + (high - low) * places / max(n, 1)).reshape(shape)

@@ -256,6 +256,9 @@ def test_cuda_without_cupy_says_what_to_install(call):
 def test_without_cupy_there_is_no_cuda():
     assert gd.cuda.is_available() is False
     assert gd.cuda.device_count() == 0
+    assert gd.cuda.memory_allocated() == 0
+    with pytest.raises(RuntimeError, match="CuPy cannot be imported"):
+        gd.cuda.synchronize()
 
 
 def test_cuda_without_a_device_says_that_none_was_found(monkeypatch):
