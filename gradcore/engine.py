@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -17,7 +18,7 @@ import numpy as np
 from .device import Array, TensorType, cast_raw
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
 from .graph import CONSTANT, FREED, METADATA, OUTPUT, SCALAR, Edge, Node, Pullback, new_node
-from .mode import quiet, set_grad_enabled
+from .mode import quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
 
@@ -46,8 +47,11 @@ def _walk_silently(
     captured: dict[Edge, Any] | None = None,
 ) -> dict[Any, Any]:
     """Walk on raw arrays, without NumPy's warnings: an infinite derivative is no mistake."""
-    with quiet():
+    token = silence()
+    try:
         return _walk(roots, retain, False, only, captured)
+    finally:
+        restore_warnings(token)
 
 
 def _walk(
@@ -100,8 +104,6 @@ def _walk(
             saved = _unpack(node, saved)
         else:
             xp = node.type.xp
-        if not retain and pullback.frees:
-            node.saved = None
         if pullback.joint is not None:
             g = pullback.joint(xp, g, saved)
         restore = node.restore
@@ -133,6 +135,8 @@ def _walk(
                 pending[edge] = d
                 if edge.__class__ is Node:
                     push(heap, (edge.sequence, edge))
+        if not retain and pullback.frees:
+            node.saved = None
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
@@ -190,7 +194,7 @@ def _fill_retained(references: Iterable[Callable[[], Tensor | None]], g: Any) ->
     for reference in references:
         t = reference()
         if t is not None:
-            new = g if isinstance(g, Tensor) else wrap(_own(g, t._type))
+            new = g.clone() if isinstance(g, Tensor) else wrap(_own(g, t._type))
             t._grad = new if t._grad is None else t._grad + new
 
 
@@ -199,37 +203,49 @@ def _own(g: Any, type: TensorType) -> Array:
     return type.device.backend.module.array(g, dtype=type.numpy, order="C", copy=True)
 
 
+_FILLING: Final = threading.RLock()
+"""Held while leaves are filled: NumPy lets other threads run inside a large addition."""
+
+
 def _fill_leaves(leaves: dict[Tensor, Any], record: bool) -> None:
     """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
-    if record:
-        for leaf, g in leaves.items():
-            old = leaf._grad
-            leaf._grad = g.clone() if old is None else old + g
-        return
-    references = sys.getrefcount
-    while leaves:
-        leaf, g = leaves.popitem()
-        type = leaf._type
-        held = leaf._grad
-        if held is None:
-            if not (
-                g.__class__ is np.ndarray
-                # In `_references` a dictionary held it too: here it is one reference less.
-                and references(g) < _SOLE
-                and g.base is None
-                and g.dtype is type.numpy
-                and g.flags.c_contiguous
-            ):
-                g = _own(g, type)
-            leaf._grad = new_tensor(g, type, leaf._shape)
-        elif held._node is None and not _read_only(held._array):
-            held._array += g
-        else:
-            leaf._grad = new_tensor(type.asarray(held._array + g), type, leaf._shape)
+    with _FILLING:
+        if record:
+            with set_grad_enabled(True):
+                for leaf, g in leaves.items():
+                    old = leaf._grad
+                    leaf._grad = g.clone() if old is None else old + g
+            return
+        references = sys.getrefcount
+        while leaves:
+            leaf, g = leaves.popitem()
+            type = leaf._type
+            held = leaf._grad
+            if held is None:
+                if not (
+                    g.__class__ is np.ndarray
+                    # In `_references` a dictionary held it too: here it is one reference less.
+                    and references(g) < _SOLE
+                    and g.base is None
+                    and g.dtype is type.numpy
+                    and g.flags.c_contiguous
+                ):
+                    g = _own(g, type)
+                leaf._grad = new_tensor(g, type, leaf._shape)
+            elif held._node is not None:
+                leaf._grad = new_tensor(type.asarray(held._array + g), type, leaf._shape)
+            else:
+                total = held._array
+                # A graph may have saved it: then the sum goes to a buffer of its own.
+                if references(total) <= _SOLE and total.base is None and _writeable(total):
+                    total += g
+                else:
+                    held._array = type.asarray(total + g)
 
 
-def _read_only(array: Array) -> bool:
-    return array.__class__ is np.ndarray and not array.flags.writeable
+def _writeable(array: Array) -> bool:
+    """Whether `array` can be added to in place: each element has a place of its own."""
+    return bool(array.flags.forc and getattr(array.flags, "writeable", True))
 
 
 # what users call -----------------------------------------------------------------------------
@@ -320,7 +336,7 @@ def _run(
         captured = dict.fromkeys(edge for edge in targets if isinstance(edge, Node))
         roots = [(edge, g) for edge, g in roots if edge in only]
     if create_graph:
-        with set_grad_enabled(True):
+        with set_grad_enabled(True), quiet():
             found = _walk(roots, retain, True, only, captured)
     else:
         found = _walk_silently(roots, retain, only, captured)
@@ -488,5 +504,8 @@ def grad(
         elif isinstance(g, Tensor):
             results.append(g)
         else:
-            results.append(new_tensor(t._type.asarray(g), t._type, t._shape))
+            # The implicit cotangent is one array for all: nobody may write to it.
+            shared = g is _ONES.get(t._type)
+            array = _own(g, t._type) if shared else t._type.asarray(g)
+            results.append(new_tensor(array, t._type, t._shape))
     return tuple(results)

@@ -170,19 +170,22 @@ def _warnings_switch() -> tuple[Callable[[], Any], Callable[[Any], Any]]:
 
         return enter, lambda state: state.__exit__(None, None, None)
     ((variable, ignore),) = changed
-    return lambda: variable.set(ignore), variable.reset
+    return functools.partial(variable.set, ignore), variable.reset
 
 
-_silence, _restore = _warnings_switch()
+silence, restore_warnings = _warnings_switch()
 
 
 class quiet:
-    """`with quiet():` is `with numpy.errstate(all="ignore"):` in a fraction of the time."""
+    """`with quiet():` is `with numpy.errstate(all="ignore"):` in half the time.
+
+    Where a quarter of a microsecond counts: `token = silence()`, then `restore_warnings(token)`.
+    """
 
     __slots__ = ("_token",)
 
     def __enter__(self) -> None:
-        self._token = _silence()
+        self._token = silence()
 
     def __exit__(self, *error: object) -> None:
-        _restore(self._token)
+        restore_warnings(self._token)

@@ -144,6 +144,8 @@ class Namespace(Protocol):
     """`erf(x)`: the error function."""
     getitem: Function
     """`getitem(x, index)`: `x[index]`, never a scalar."""
+    keep: Function
+    """`keep(x, mask)`: `x` where `mask` holds, else 0; not `x * mask`, which is nan at infinity."""
     matrix_transpose: Function
     """`matrix_transpose(x)`: the last two dimensions exchanged, a view."""
     put: Function
@@ -168,6 +170,7 @@ OWN_NAMES = frozenset(
         "dot_over",
         "erf",
         "getitem",
+        "keep",
         "matrix_transpose",
         "put",
         "put_along_axis",

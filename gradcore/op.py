@@ -446,7 +446,11 @@ def common_dtype(operands: Sequence[Any]) -> dtypes.dtype:
 
 def typed(y: Any, kind: TensorType) -> tuple[Array, TensorType]:
     """A raw result that has not the operands' type: a scalar, or of another dtype or device."""
-    if not is_array(y):
+    if isinstance(y, np.generic):
+        y = kind.asarray(y)
+        if y.dtype is kind.numpy:
+            return y, kind
+    elif not is_array(y):
         y = kind.asarray(y)
     return y, type_of(y)
 

@@ -108,10 +108,14 @@ def own_functions(module: Any) -> dict[str, Callable[..., Any]]:
         add(y, 1, y)
         return divide(1, y, y)
 
+    def keep(x: Array, mask: Array) -> Array:
+        return module.where(mask, x, 0.0)
+
     def matrix_transpose(x: Array) -> Array:
         return x.swapaxes(-1, -2)
 
     return {
+        "keep": keep,
         "matrix_transpose": matrix_transpose,
         "astype": astype,
         "dot_over": dot_over,
@@ -358,6 +362,13 @@ def _einsum(equation: str, *xs: Any) -> Any:
     return np.einsum(equation, *xs, optimize=len(xs) > 1 and sum(x.size for x in xs) > 10_000)
 
 
+def _keep(x: Any, mask: Any) -> Any:
+    # numpy.where takes up to seven times as long; the product differs where it is nan.
+    y = x * mask
+    total = y.sum()
+    return np.where(mask, x, 0.0) if total != total else y
+
+
 def _integer_division(name: str) -> Callable[[Any, Any], Any]:
     """NumPy's function of that name; integers divided by 0 raise, where NumPy warns and gives 0."""
     function = getattr(np, name)
@@ -381,6 +392,7 @@ def numpy_functions() -> dict[str, Callable[..., Any]]:
             "dot_over": _dot_over,
             "einsum": _einsum,
             "erf": erf,
+            "keep": _keep,
             "matmul": _matmul,
             "reshape": _reshape,
             "roll": _roll,

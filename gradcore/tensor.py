@@ -457,6 +457,8 @@ def new_tensor(
 
 def wrap(array: Array, requires_grad: bool = False) -> Tensor:
     """A leaf around a raw array, whose memory it shares."""
+    if array.__class__ is not np.ndarray and isinstance(array, np.ndarray):
+        array = np.asarray(array)  # numpy.matrix and masked arrays compute otherwise
     return new_tensor(array, type_of(array), array.shape, requires_grad)
 
 

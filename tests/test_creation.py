@@ -550,3 +550,12 @@ def test_complex_numbers_are_not_made_real_silently():
         gd.tensor([1 + 1j], dtype=gd.float32)
     with pytest.raises(RuntimeError, match="without overflow"):
         gd.full((2,), 1j, dtype=gd.float32)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_subclasses_of_arrays_are_taken_as_plain_arrays():
+    matrix = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    assert gd.from_numpy(matrix)[0].shape == (2,)
+    assert (gd.tensor(matrix) @ gd.ones(2, dtype=gd.float64)).tolist() == [3.0, 7.0]
+    masked = np.ma.array([[1.0, 2.0], [3.0, 4.0]], mask=[[0, 1], [0, 0]])
+    assert gd.from_numpy(masked).sum().item() == 10.0

@@ -1,6 +1,7 @@
 """backward and grad: PyTorch's semantics, down to aliasing and error texts."""
 
 import gc
+import math
 import threading
 import time
 import warnings
@@ -876,3 +877,76 @@ def test_a_failing_backward_leaves_retained_grads_alone():
         (y * 3).sum().backward()
     assert y.grad is None
     assert x.grad is None
+
+
+def test_a_gradient_that_a_graph_has_saved_is_not_added_to_in_place():
+    x, w = gd.ones(3, requires_grad=True), gd.ones(3, requires_grad=True)
+    (x * 2).sum().backward()
+    g = x.grad
+    z = (w * g).sum()
+    (x * 5).sum().backward()
+    z.backward()
+    assert w.grad.tolist() == [2.0, 2.0, 2.0]
+    assert x.grad is g
+    assert g.tolist() == [7.0, 7.0, 7.0]
+
+
+@pytest.mark.parametrize("grad", [lambda: gd.ones(1).expand(3), lambda: gd.ones(6)[::2]])
+def test_an_assigned_gradient_of_any_layout_accumulates(grad):
+    x = gd.ones(3, requires_grad=True)
+    x.grad = grad()
+    (x * gd.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert x.grad.tolist() == [2.0, 3.0, 4.0]
+
+
+def test_threads_that_share_a_leaf_lose_nothing():
+    w = gd.ones(300_000, requires_grad=True)
+
+    def run():
+        for _ in range(5):
+            (w * 1.0).sum().backward()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.unique(w.grad.numpy()).tolist() == [20.0]
+
+
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
+def test_create_graph_records_also_under_no_grad():
+    x = gd.ones(3, requires_grad=True)
+    y = (x**3).sum()
+    with gd.no_grad():
+        y.backward(create_graph=True)
+    (second,) = gd.autograd.grad(x.grad.sum(), x)
+    assert second.tolist() == [6.0, 6.0, 6.0]
+
+
+@pytest.mark.filterwarnings("ignore:Using backward:UserWarning")
+def test_retained_gradients_share_memory_with_nothing_also_when_recorded():
+    x = gd.ones(3, requires_grad=True)
+    y = x * 2
+    z = y + 0
+    y.retain_grad()
+    z.retain_grad()
+    v = gd.ones(3)
+    z.backward(v, create_graph=True)
+    assert y.grad is not z.grad
+    assert not np.shares_memory(z.grad.detach().numpy(), v.numpy())
+    assert not np.shares_memory(y.grad.detach().numpy(), z.grad.detach().numpy())
+
+
+def test_a_recorded_backward_does_not_warn():
+    x = gd.zeros(3, requires_grad=True)
+    (g,) = gd.autograd.grad(gd.sqrt(x).sum(), x, create_graph=True)
+    assert g.tolist() == [math.inf] * 3
+
+
+def test_the_result_of_grad_can_be_written_to():
+    x = gd.tensor(1.0, requires_grad=True)
+    (g,) = gd.autograd.grad(x + 1, x)
+    g.numpy()[...] = 5.0
+    (h,) = gd.autograd.grad(x + 1, x)
+    assert h.item() == 1.0

@@ -93,3 +93,9 @@ def test_asarray_needs_detach(x):
         np.asarray(x)
     shared = np.asarray(x.detach())
     assert np.shares_memory(shared, x.detach().numpy())
+
+
+def test_array_equal_takes_arrays_on_either_side(x):
+    assert np.array_equal(X, x.detach())
+    assert np.array_equal(x.detach(), X)
+    assert not gd.equal(x, X[0])

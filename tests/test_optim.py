@@ -280,3 +280,9 @@ def test_mlp_learns_as_pytorch_does(torch, rng):
             history.append(loss.item())
         losses.append(history)
     np.testing.assert_allclose(losses[:2], losses[2:], rtol=1e-10)
+
+
+def test_an_expanded_parameter_is_refused():
+    p = gd.ones(1).expand(4).detach().requires_grad_()
+    with pytest.raises(RuntimeError, match="single memory location"):
+        gd.optim.SGD([p], lr=1.0)

@@ -982,3 +982,12 @@ def test_in_place_operations_are_refused(operation):
 def test_what_is_not_there_yet_says_so(call, match):
     with pytest.raises(NotImplementedError, match=match):
         call()
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_a_mask_keeps_out_is_zero_whatever_the_cotangent(value):
+    for size in (2, 5000):
+        x = gd.tensor(np.tile([-1.0, 1.0], size), requires_grad=True)
+        g = np.tile([value, 2.0], size)
+        gd.relu(x).backward(gd.tensor(g))
+        assert x.grad.tolist() == [0.0, 2.0] * size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..op import binary, comparison, public, unary
+from ..op import binary, comparison, public, tensor_of, unary
 from ..samples import sample
 from ..tensor import Tensor
 
@@ -184,7 +184,8 @@ def bitwise_not(input: Tensor) -> Tensor:
 )
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two Tensors have the same shape and elements. Waits for the device."""
-    return input._shape == other._shape and bool(eq(input, other)._array.all())
+    a, b = tensor_of("equal", input), tensor_of("equal", other)
+    return a._shape == b._shape and bool(eq(a, b)._array.all())
 
 
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne

@@ -308,12 +308,15 @@ def _made(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -
 
 
 def _filled(shape: tuple[int, ...], value: Any, kind: TensorType, requires_grad: bool) -> Tensor:
-    def make(xp: Any) -> Array:
-        array = xp.empty(shape, kind.numpy)
-        array.fill(value)  # numpy.ones and numpy.full do the same in twice the time
-        return array
+    if requires_grad:
+        _may_require_grad(kind.dtype)
+    array = np.empty(shape, kind.numpy) if kind.device is CPU else _empty(shape, kind)
+    array.fill(value)  # numpy.ones and numpy.full do the same in twice the time
+    return new_tensor(array, kind, shape, requires_grad)
 
-    return _made(make, kind, requires_grad)
+
+def _empty(shape: tuple[int, ...], kind: TensorType) -> Array:
+    return kind.device.backend.on(kind.device, lambda xp: xp.empty(shape, kind.numpy))
 
 
 def zeros(

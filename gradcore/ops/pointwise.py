@@ -10,6 +10,7 @@ import numpy as np
 from .. import dtypes
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..op import (
+    NUMPY_FACES,
     binary,
     common_device,
     common_dtype,
@@ -432,8 +433,8 @@ def sigmoid(input: Tensor) -> Tensor:
 
 @unary(
     lambda xp, x: xp.maximum(x, 0),
-    # Not g * (y > 0): an infinite g times 0 is nan. At nan PyTorch lets g pass.
-    lambda xp, g, y: xp.where(y <= 0, 0.0, g),
+    # y is never negative; at nan PyTorch lets g pass.
+    lambda xp, g, y: xp.keep(g, y != 0),
     result="same",
     ordered=True,
     samples=over(-2.0, 2.0),
@@ -565,8 +566,8 @@ def minimum(input: Any, other: Any) -> Tensor:
 _where = primitive(
     "where",
     lambda xp, a, b, condition: xp.where(condition, a, b),
-    lambda xp, g, a_shape, condition: xp.sum_to(xp.where(condition, g, 0.0), a_shape),
-    lambda xp, g, b_shape, condition: xp.sum_to(xp.where(condition, 0.0, g), b_shape),
+    lambda xp, g, a_shape, condition: xp.sum_to(xp.keep(g, condition), a_shape),
+    lambda xp, g, b_shape, condition: xp.sum_to(xp.keep(g, xp.logical_not(condition)), b_shape),
 )
 
 
@@ -633,11 +634,15 @@ def _choices(condition: Tensor, input: Any, other: Any) -> list[Tensor]:
     return promote("where", *values)
 
 
+# Namespace's own.
+NUMPY_FACES["keep"] = lambda x, mask: where(mask, x, 0.0)
+
+
 # At a bound the derivative is 1.
 _clamp = primitive(
     "clamp",
     lambda xp, x, min, max: _clip(xp, x, min, max),
-    lambda xp, g, x, min, max: xp.where(_inside(x, min, max), g, 0.0),
+    lambda xp, g, x, min, max: xp.keep(g, _inside(x, min, max)),
     graph="ClampBackward1",
 )
 
@@ -656,8 +661,8 @@ def _inside(x: Any, low: Any, high: Any) -> Any:
 # Bounds that are Tensors. At a tie `input` gets the gradient.
 _clamp_min = binary(
     "maximum",
-    lambda xp, g, a, b: xp.where(a >= b, g, 0.0),
-    lambda xp, g, a, b: xp.where(a < b, g, 0.0),
+    lambda xp, g, a, b: xp.keep(g, a >= b),
+    lambda xp, g, a, b: xp.keep(g, a < b),
     graph="ClampMinBackward1",
     ordered=True,
     methods=(),
@@ -665,8 +670,8 @@ _clamp_min = binary(
 )
 _clamp_max = binary(
     "minimum",
-    lambda xp, g, a, b: xp.where(a <= b, g, 0.0),
-    lambda xp, g, a, b: xp.where(a > b, g, 0.0),
+    lambda xp, g, a, b: xp.keep(g, a <= b),
+    lambda xp, g, a, b: xp.keep(g, a > b),
     graph="ClampMaxBackward1",
     ordered=True,
     methods=(),

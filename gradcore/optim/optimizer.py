@@ -105,7 +105,8 @@ class Optimizer:
 
         Raises:
             ArgumentTypeError: it is no dict, or holds something that is no Tensor, or a set.
-            ArgumentError: a Tensor is no leaf or stands in another group; an option is missing.
+            ArgumentError: a Tensor is no leaf, is expanded or stands in another group; an option is
+                missing.
         """
         if not isinstance(param_group, dict):
             raise ArgumentTypeError(f"param_group must be a dict, but got {type(param_group)}.")
@@ -131,6 +132,13 @@ class Optimizer:
                 )
             if not p.is_leaf and not p.retains_grad:
                 raise ArgumentError("can't optimize a non-leaf Tensor.")
+            expanded = any(n > 1 and not s for n, s in zip(p.shape, p.stride(), strict=True))
+            if expanded and p.numel():
+                raise ArgumentError(
+                    "unsupported operation: more than one element of the written-to tensor refers "
+                    "to a single memory location. Please clone() the parameter before optimizing "
+                    f"it: its shape is {tuple(p.shape)}, its stride {p.stride()}."
+                )
         for name, default in self.defaults.items():
             if default is _required and name not in param_group:
                 raise ArgumentError(
