@@ -36,7 +36,7 @@ import functools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -53,7 +53,6 @@ from .graph import (
     Pullback,
     Rule,
     new_node,
-    output_of,
 )
 from .mode import is_grad_enabled
 from .namespace import Namespace
@@ -835,8 +834,7 @@ class _Primitive:
         forward: Formula,
         rules: tuple[Formula | None, ...],
         joint: Formula | None,
-        inputs: int | None,
-        outputs: str,
+        inputs: int,
         bilinear: bool,
         graph: str,
     ) -> None:
@@ -847,11 +845,9 @@ class _Primitive:
         self.forward = forward
         self.rules = rules
         self.joint = joint
-        self.several_outputs = outputs == "several"
         self.bilinear = bilinear
-        self.letters = names[1 : 1 + (1 if inputs is None else inputs)]
+        self.letters = names[1 : 1 + inputs]
         self.metadata = names[1 + len(self.letters) :]
-        self.variadic = inputs is None
         shapes = tuple(f"{letter}_shape" for letter in self.letters)
         self.values = ("y", *self.letters, *shapes, *self.metadata)
         self.differentiable = joint is not None or any(r is not None for r in rules)
@@ -860,7 +856,7 @@ class _Primitive:
 
     def _resolve(self, xp: Namespace, *args: Any) -> Any:
         """The first call on a kind of device: find its implementation, and run it."""
-        device = type_of(args[0][0] if self.variadic else args[0]).device
+        device = type_of(args[0]).device
         kernel = device.backend.forward.get(self.name)
         function = self.forward if kernel is None else _without_namespace(kernel)
         self.implementations[device.kind] = function
@@ -899,9 +895,8 @@ class _Primitive:
         needed = {n for rule in chosen for n in parameters(rule)[2:]} - {"wanted"}
         layout = tuple(n for n in self.values if n in needed)
         of: dict[str, int] = {"y": OUTPUT}
-        if not self.variadic:
-            for letter, number in zip(self.letters, numbers, strict=True):
-                of[letter] = CONSTANT if number is None else number
+        for letter, number in zip(self.letters, numbers, strict=True):
+            of[letter] = CONSTANT if number is None else number
         sources = tuple(of.get(n, METADATA) for n in layout)
         holomorphic = self.bilinear and kind.dtype.is_complex
         joint = None
@@ -938,19 +933,6 @@ class _Primitive:
                 out._requires_grad = True
         return out
 
-    def results(
-        self, inputs: Sequence[Tensor], ys: Sequence[Any], args: tuple[Any, ...]
-    ) -> tuple[Tensor, ...]:
-        """The Tensors for several raw outputs, recorded if an input requires grad."""
-        outs = tuple([wrap(y) for y in ys])
-        node = self.record(inputs, None, inputs[0]._type, args)
-        if node is not None:
-            for number, out in enumerate(outs):
-                if out._type.recordable:
-                    out._node = output_of(node, number, out._type)
-                    out._requires_grad = True
-        return outs
-
     def record(
         self, inputs: Sequence[Tensor], y: Any, y_type: TensorType, args: tuple[Any, ...]
     ) -> Node | None:
@@ -966,8 +948,6 @@ class _Primitive:
         if getter is None:
             return new_node(pullback, edges, (), y_type)
         shapes: tuple[Any, ...] = tuple([t._shape for t in inputs])
-        if self.variadic:
-            shapes = (shapes,)
         count = len(shapes)
         saved = getter((y, *args[:count], *shapes, *args[count:]))
         return new_node(pullback, edges, saved, y_type)
@@ -1014,38 +994,15 @@ def _with_kernel(
 _ABSENT: Final = object()
 
 
-@overload
 def primitive(
     name: str,
     forward: Formula,
     *rules: Formula | None,
     joint: Formula | None = None,
-    inputs: int | None = -1,
-    outputs: Literal["one"] = "one",
+    inputs: int | None = None,
     bilinear: bool = False,
     graph: str | None = None,
-) -> Callable[..., Tensor]: ...
-@overload
-def primitive(
-    name: str,
-    forward: Formula,
-    *rules: Formula | None,
-    joint: Formula | None = None,
-    inputs: int | None = -1,
-    outputs: Literal["several"],
-    bilinear: bool = False,
-    graph: str | None = None,
-) -> Callable[..., tuple[Tensor, ...]]: ...
-def primitive(
-    name: str,
-    forward: Formula,
-    *rules: Formula | None,
-    joint: Formula | None = None,
-    inputs: int | None = -1,
-    outputs: Literal["one", "several"] = "one",
-    bilinear: bool = False,
-    graph: str | None = None,
-) -> Callable[..., Any]:
+) -> Callable[..., Tensor]:
     """Declare a rule-bearing operation that is not elementwise.
 
     Args:
@@ -1054,10 +1011,7 @@ def primitive(
         rules: a VJP per array (None where nothing flows), by the grammar at the top of the module.
         joint: instead of rules, one function that returns the VJPs of all arrays as a sequence;
             it may also ask for `wanted`, a bool per array.
-        inputs: how many arrays there are, if that is not the number of rules; None for a sequence
-            of any length (`forward` then takes the sequence, `joint` the tuple `<name>_shape`).
-        outputs: `"several"` if `forward` returns a sequence of arrays: then `g` is a mapping from
-            the number of an output to its cotangent, and those absent are zero.
+        inputs: how many arrays there are, if that is not the number of rules.
         bilinear: the rules need conjugates on complex numbers. (Rules that are linear with real
             coefficients need none, such as those of `sum` or `reshape`.)
         graph: the name of its node, with the number, if it is not that of the operation.
@@ -1065,18 +1019,18 @@ def primitive(
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
     """
-    count = len(rules) if inputs == -1 else inputs
+    count = len(rules) if inputs is None else inputs
     op = _Primitive(
-        name, forward, rules, joint, count, outputs, bilinear, graph or camel(name) + "Backward0"
+        name, forward, rules, joint, count, bilinear, graph or camel(name) + "Backward0"
     )
     implementations, variant, failed = op.implementations, op.variant, op.failed
-    result: Callable[..., Any] = op.results if op.several_outputs else op.result
+    result = op.result
     differentiable = op.differentiable
     variants = op.variants
     wanted_one = (True,)
 
     # One or two pieces of metadata are the rule; passing them by name saves 0.1 us.
-    def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Any:
+    def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Tensor:
         kind = x._type
         a = x._array
         f = implementations[kind.device.kind]
@@ -1114,7 +1068,7 @@ def primitive(
             out._requires_grad = False
         return out
 
-    def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Any:
+    def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
         kind = a._type
         x, z = a._array, b._array
         try:
@@ -1154,7 +1108,7 @@ def primitive(
             out._requires_grad = False
         return out
 
-    def apply_several(*args: Any) -> Any:
+    def apply_several(*args: Any) -> Tensor:
         tensors = args[:count]
         kind = tensors[0]._type
         arrays = [t._array for t in tensors]
@@ -1165,17 +1119,6 @@ def primitive(
             raise failed(error, tensors) from error
         return result(tensors, y, (*arrays, *metadata))
 
-    def apply_sequence(tensors: Sequence[Tensor], *metadata: Any) -> Any:
-        kind = tensors[0]._type
-        arrays = [t._array for t in tensors]
-        try:
-            y = implementations[kind.device.kind](kind.xp, arrays, *metadata)
-        except Exception as error:
-            raise failed(error, tensors) from error
-        return result(tensors, y, (None, *metadata))
-
-    if count is None:
-        return apply_sequence
-    if op.several_outputs or count > 2:
+    if count > 2:
         return apply_several
     return apply_one if count == 1 else apply_two
