@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from .. import dtypes
 from ..errors import ArgumentError
 from ..op import Formula, binary, public
 from ..samples import bad, over_pairs, sample
@@ -298,7 +299,6 @@ def _div_floor(input: Any, other: Any) -> Tensor:
 )
 def float_power(input: Any, exponent: Any) -> Tensor:
     """`input` to the power `exponent`, computed in float64 (complex128 for complex)."""
-    from .. import dtypes
 
     def widen(value: Any) -> Any:
         if not isinstance(value, Tensor):

@@ -10,6 +10,7 @@ from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, 
 from ..op import operand, primitive, promote, public
 from ..samples import bad, sample
 from ..tensor import Tensor, canonical_dim
+from .creation import eye
 
 __all__ = [
     "addmm",
@@ -558,8 +559,6 @@ def _check_sizes(equation: str, terms: Sequence[str], tensors: Sequence[Tensor])
 
 def _split_diagonal(number: int, terms: list[str], tensors: list[Tensor]) -> None:
     """Rewrite an operand `ii` as `ij` times the identity `ij`, so that each letter stands once."""
-    from .creation import eye
-
     term = terms[number]
     for at, c in enumerate(term):
         if c in term[:at]:
