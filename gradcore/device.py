@@ -308,7 +308,7 @@ def cupy_backend() -> Backend:
             return special.erf(x.astype(np.float32)).astype(x.dtype)
         return special.erf(x)
 
-    own = own_functions(cupy) | {"erf": erf, "send": cast_raw}
+    own = own_functions(cupy) | {"erf": erf, "send": cast_raw} | kernels.NAMESPACE
     backend = _CudaBackend(cupy, cast(Namespace, ArrayNamespace(cupy, own)))
     backend.forward.update(kernels.FORWARD)
     backend.backward.update(kernels.BACKWARD)

@@ -11,11 +11,13 @@ from typing import Any, Final
 from gradcore_kernels import means, norms
 from gradcore_kernels.means import mul_mean, mul_mean_backward
 from gradcore_kernels.norms import norm, norm_backward
+from gradcore_kernels.raw import RawKernel
 from gradcore_kernels.reduction import Kernel
 
 __all__ = [
     "BACKWARD",
     "FORWARD",
+    "NAMESPACE",
     "every_kernel",
     "mul_mean",
     "mul_mean_backward",
@@ -23,13 +25,16 @@ __all__ = [
     "norm_backward",
 ]
 
+# What stands in for a primitive of that name: its forward, and all its VJPs at once.
 FORWARD: Final[dict[str, Callable[..., Any]]] = {"mul_mean": mul_mean, "norm": norm}
 BACKWARD: Final[dict[str, Callable[..., Any]]] = {
     "mul_mean": mul_mean_backward,
     "norm": norm_backward,
 }
+NAMESPACE: Final[dict[str, Callable[..., Any]]] = {}
+"""Functions that rules call, where CuPy's of that name is slow, differs from NumPy or is missing."""
 
 
-def every_kernel() -> list[tuple[Kernel, dict[str, str]]]:
+def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
     """Return each kernel with the dtypes of its type letters, once for each choice of dtypes."""
     return means.kernels() + norms.kernels()

@@ -21,6 +21,7 @@ ACCUMULATOR: Final = REAL_COUNTERPART | {"float16": "float32"}
 
 # Known without a `T`: the preamble of a kernel that only sees accumulators.
 TEMPLATES: Final = r"""
+#include <cupy/complex.cuh>
 #include <cupy/float16.cuh>
 template <class T> struct gc_types { typedef T work; typedef T real; };
 template <> struct gc_types<float16> { typedef float work; typedef float real; };

@@ -65,12 +65,15 @@ def source_of(kernel, types, ndim=1, contiguous=True):
 
     Args:
         kernel: An ElementwiseKernel, or a ReductionKernel, whose source is then the generic one's:
-            the CUB variant can only be seen as it is compiled (`on_compile`).
+            the CUB variant can only be seen as it is compiled (`on_compile`). Anything else tells
+            its source itself, by a method `source(types)`.
         types: The dtype of each type letter; letters that the kernel does not have may be there.
             Parameters whose dtype is not a letter count as scalars.
         ndim: Of the arrays.
         contiguous: Whether the arrays are.
     """
+    if not isinstance(kernel, cupy.ElementwiseKernel | cupy.ReductionKernel):
+        return HEADERS + kernel.source(types)
     params = (*kernel.in_params, *kernel.out_params)
     letters = {p.ctype for p in params if p.dtype is None}
     used = sorted((letter, np.dtype(types[letter]).type) for letter in letters)

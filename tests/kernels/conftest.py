@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import gradcore as gd
+from gradcore.device import cupy_backend
+
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
@@ -58,6 +61,18 @@ def kernels(cp):
     import gradcore_kernels
 
     return gradcore_kernels
+
+
+@pytest.fixture
+def cuda(cp, monkeypatch):
+    """Let gradcore find the devices, and forget them afterwards."""
+    monkeypatch.setattr(gd.random, "_defaults", {})
+    cupy_backend.cache_clear()
+    yield
+    cupy_backend.cache_clear()
+    for name, known in gd.device._known.items():
+        if name[0] == "cuda":
+            known._backend = None
 
 
 @pytest.fixture

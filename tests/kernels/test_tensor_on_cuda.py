@@ -4,19 +4,8 @@ import numpy as np
 import pytest
 
 import gradcore as gd
-from gradcore.device import cupy_backend
 
-pytestmark = pytest.mark.cuda
-
-
-@pytest.fixture(autouse=True)
-def cuda(cp, monkeypatch):
-    """Let gradcore find the device, and forget it afterwards."""
-    monkeypatch.setattr(gd.random, "_defaults", {})
-    cupy_backend.cache_clear()
-    yield
-    cupy_backend.cache_clear()
-    gd.device("cuda:0")._backend = None
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
 
 def both(program, *arrays):
