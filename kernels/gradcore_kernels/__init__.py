@@ -32,7 +32,7 @@ BACKWARD: Final[dict[str, Callable[..., Any]]] = {
     "norm": norm_backward,
 }
 NAMESPACE: Final[dict[str, Callable[..., Any]]] = {}
-"""Functions that rules call, where CuPy's of that name is slow, differs from NumPy or is missing."""
+"""Functions that rules call, where CuPy's is slow, missing, or differs from NumPy's."""
 
 
 def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:

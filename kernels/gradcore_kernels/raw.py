@@ -1,7 +1,7 @@
-"""CUDA functions written out, one for each choice of dtypes, for what CuPy's generators do not do.
+"""CUDA functions written out, one for each choice of dtypes, where CuPy's generators do not serve.
 
-CuPy's `ElementwiseKernel` and `ReductionKernel` handle any layout; a function here takes pointers to
-contiguous arrays, may use shared memory, and costs half as much to launch.
+CuPy's `ElementwiseKernel` and `ReductionKernel` handle any layout; a function here takes pointers
+to contiguous arrays, may use shared memory, and costs half as much to launch.
 """
 
 from collections.abc import Mapping, Sequence
