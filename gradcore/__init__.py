@@ -33,7 +33,15 @@ from .dtypes import (
 from .engine import backward as _backward  # gives Tensor its method
 from .errors import GradcoreError
 from .interop import numpy as _numpy_protocols  # likewise
-from .mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .mode import (
+    are_deterministic_algorithms_enabled,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+    use_deterministic_algorithms,
+)
 from .ops.activation import *
 from .ops.arithmetic import *
 from .ops.comparison import *
@@ -53,7 +61,8 @@ from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, s
 from .tensor import Size, Tensor
 
 if _typing.TYPE_CHECKING:
-    from . import autograd, nn, optim, testing
+    from . import autograd, debug, nn, optim, serialization, testing
+    from .serialization import load, save
 
 __version__ = "0.1.0"
 
@@ -70,10 +79,13 @@ bool = bool_
 e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 
-_LAZY = frozenset({"autograd", "nn", "optim", "testing"})
+_LAZY = frozenset({"autograd", "debug", "nn", "optim", "serialization", "testing"})
+_LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization"}
 
 
 def __getattr__(name: str) -> _typing.Any:
     if name in _LAZY:
         return _importlib.import_module(f"{__name__}.{name}")
+    if name in _LAZY_FUNCTIONS:
+        return getattr(_importlib.import_module(f"{__name__}.{_LAZY_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module 'gradcore' has no attribute {name!r}")

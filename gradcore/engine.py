@@ -11,20 +11,39 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
 
-from .device import Array, TensorType, cast_raw
+from .device import CPU, Array, Device, TensorType, cast_raw
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
-from .graph import CONSTANT, FREED, METADATA, OUTPUT, SCALAR, Edge, Node, Pullback, new_node
+from .fusible import fusible
+from .generated import cotangents
+from .graph import (
+    CONSTANT,
+    FREED,
+    METADATA,
+    OUTPUT,
+    SCALAR,
+    Cotangents,
+    Edge,
+    Node,
+    Pullback,
+    Rule,
+    new_node,
+)
+from .hooks import Hooks, run_after, run_before, run_each
 from .mode import quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
+from .uniform import Uniform
 
 __all__ = ["backward", "grad"]
 
 _SAME: Final = Pullback("ToCopyBackward0", (lambda xp, g, saved: g,), (), (0,))
+
+_HOST: Final = CPU.xp
 
 _LARGE: Final = 4096
 """Elements from which a sum is written into a buffer rather than into a new array."""
@@ -86,60 +105,165 @@ def _walk(
     pop, push = heapq.heappop, heapq.heappush
     references = sys.getrefcount
     retained: list[Any] = []
-    while heap:
-        node = pop(heap)[1]
-        g = pending.pop(node)
-        pullback = node.pullback
-        if pullback.retained is not None:
-            retained.append((pullback.retained, g))
-        if captured is not None and node in captured:
-            captured[node] = g
-            if only is not None and not any(edge in only for edge in node.edges):
+    current: Device | None = None
+    previous: Device | None = None
+    try:
+        while heap:
+            node = pop(heap)[1]
+            g = pending.pop(node)
+            pullback = node.pullback
+            hooks = pullback.hooks
+            last = False
+            if captured is not None and node in captured:
+                last = only is not None and not any(edge in only for edge in node.edges)
+                captured[node] = g  # as in PyTorch without its hooks, if the walk goes on
+            if hooks is not None:
+                if hooks.tensor:
+                    g = _hooked(hooks.tensor, g, node.type, record)
+                if hooks.retained:
+                    retained.append((hooks.retained, g))
+            if last:
+                assert captured is not None
+                captured[node] = g
                 continue
-        saved = node.saved
-        if saved is None:
-            raise GraphError(FREED)
-        if record:
-            xp = recorded
-            saved = _unpack(node, saved)
-        else:
-            xp = node.type.xp
-        if pullback.joint is not None:
-            g = pullback.joint(xp, g, saved)
-        restore = node.restore
-        number = 0
-        for edge, rule in zip(node.edges, pullback.rules):  # noqa: B905
-            if only is not None and edge not in only:
-                number += 1
-                continue
-            d = rule(xp, g, saved)
-            if restore is not None and d is not None:
-                d = _restore(xp, d, node.type, *restore[number])
-            number += 1
-            if edge in pending:
-                if d is None:
-                    continue
-                total = pending.get(edge)
-                if (
-                    total.__class__ is np.ndarray
-                    and total.size >= _LARGE
-                    and references(total) <= _SOLE
-                    and total.base is None
-                    and total.shape == d.shape
-                ):
-                    np.add(total, d, out=total)
+            saved = node.saved
+            if saved is None:
+                raise GraphError(FREED)
+            given = None
+            if hooks is not None:
+                if hooks.before:
+                    g = _prehooked(hooks.before, g, node, record)
+                given = g if hooks.after else None
+            rules: tuple[Rule, ...] | None = pullback.rules
+            if record:
+                xp = recorded
+                saved = _unpack(node, saved)
+            else:
+                xp = node.type.xp
+            if xp is _HOST or record or xp is fusible:
+                if pullback.joint is not None:
+                    g = pullback.joint(xp, g, saved)
+            else:
+                if node.type.device is not current:
+                    current = node.type.device
+                    before = current.backend.use(current)
+                    previous = previous or before
+                vjp = pullback.generated.get(node.type)
+                if vjp is None or g.__class__ is Uniform or _merges(node.edges):
+                    rules, g = cotangents(node, g, saved)
                 else:
-                    pending[edge] = total + d
-                total = None
-            elif d is not None:
-                pending[edge] = d
-                if edge.__class__ is Node:
-                    push(heap, (edge.sequence, edge))
-        if not retain and pullback.frees:
-            node.saved = None
+                    over = references(g) < _SOLE and g.base is None
+                    rules, g = None, vjp(g, saved, over)
+            restore = node.restore
+            if given is not None:
+                g = _posthooked(node, rules, xp, g, saved, given, record)
+                rules = restore = None
+            for number, edge in enumerate(node.edges):
+                if only is not None and edge not in only:
+                    continue
+                d = g[number] if rules is None else rules[number](xp, g, saved)
+                if restore is not None and d is not None:
+                    d = _restore(xp, d, node.type, *restore[number])
+                if edge in pending:
+                    if d is None:
+                        continue
+                    total = pending.get(edge)
+                    if (
+                        total.__class__ is np.ndarray
+                        and total.size >= _LARGE
+                        and references(total) <= _SOLE
+                        and total.base is None
+                        and total.shape == d.shape
+                    ):
+                        np.add(total, d, out=total)
+                    else:
+                        pending[edge] = total + d
+                    total = None
+                elif d is not None:
+                    pending[edge] = d
+                    if edge.__class__ is Node:
+                        push(heap, (edge.sequence, edge))
+            d = None
+            if not retain and pullback.frees:
+                node.saved = None
+    finally:
+        if previous is not None:
+            previous.backend.use(previous)
+    if Hooks.on_leaves:
+        for leaf, g in list(pending.items()):
+            hooks = getattr(leaf, "_hooks", None)
+            if hooks is not None and hooks.tensor:
+                pending[leaf] = _hooked(hooks.tensor, g, leaf._type, record)
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
+
+
+def _as_tensor(g: Any, type: TensorType, record: bool) -> Any:
+    """A cotangent as users see it; one of several outputs without a cotangent is None."""
+    if g is None or record:
+        return g
+    array = type.asarray(g.array() if g.__class__ is Uniform else g)
+    return new_tensor(array, type, array.shape)
+
+
+def _hooked(hooks: dict[int, Any], g: Any, type: TensorType, record: bool) -> Any:
+    """A cotangent after the hooks of its Tensor."""
+    with set_grad_enabled(record):
+        t = run_each(hooks, _as_tensor(g, type, record))
+    return t if record else t._array
+
+
+def _outputs(g: Any, node: Node, record: bool) -> tuple[Any, ...]:
+    """The cotangents of a node's outputs, as users see them."""
+    if isinstance(g, Cotangents):
+        return tuple([_as_tensor(g.get(n), node.type, record) for n in range(max(g) + 1)])
+    return (_as_tensor(g, node.type, record),)
+
+
+def _prehooked(hooks: dict[int, Any], g: Any, node: Node, record: bool) -> Any:
+    """The cotangent of a node after the hooks before it."""
+    with set_grad_enabled(record):
+        given = run_before(hooks, _outputs(g, node, record))
+    raw = [t if record or t is None else t._array for t in given]
+    if isinstance(g, Cotangents):
+        return Cotangents({n: t for n, t in enumerate(raw) if t is not None})
+    return raw[0]
+
+
+def _posthooked(
+    node: Node,
+    rules: tuple[Rule, ...] | None,
+    xp: Any,
+    g: Any,
+    saved: tuple[Any, ...],
+    given: Any,
+    record: bool,
+) -> list[Any]:
+    """The cotangents that a node passes on, one per edge, after the hooks behind it."""
+    made: list[Any] = []
+    for number, edge in enumerate(node.edges):
+        d = g[number] if rules is None else rules[number](xp, g, saved)
+        if d is not None:
+            if node.restore is not None:
+                d = _restore(xp, d, node.type, *node.restore[number])
+            if not isinstance(d, Cotangents):
+                kind = edge.type if isinstance(edge, Node) else edge._type
+                d = _as_tensor(d, kind, record)
+        made.append(d)
+    pullback = node.pullback
+    assert pullback.hooks is not None
+    inputs = tuple([None if n is None else made[n] for n in pullback.inputs])
+    with set_grad_enabled(record):
+        after = run_after(pullback.hooks.after, inputs, _outputs(given, node, record))
+    for number, t in zip(pullback.inputs, after, strict=True):
+        if number is not None:
+            made[number] = t
+    return [t._array if not record and isinstance(t, Tensor) else t for t in made]
+
+
+def _merges(edges: tuple[Edge, ...]) -> bool:
+    return edges[0] is edges[-1] and len(edges) == 2
 
 
 def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: TensorType) -> Any:
@@ -148,6 +272,8 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
         if d._shape != shape:
             d = xp.sum_to(d, shape)
         return d if d._type is type else d.to(type.device, type.dtype)
+    if d.__class__ is Uniform:
+        return d.restored(shape, type)
     if d.shape != shape:
         d = xp.sum_to(d, shape)
     if d.dtype != type.numpy:
@@ -165,7 +291,7 @@ def _unpack(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             values.append(value)
         elif source == SCALAR:
             # On the CPU what is not an array is for a rule that takes Python numbers.
-            scalar = node.type.asarray(value, node.type.numpy) if node.type.device.kind else value
+            scalar = node.type.constant(value) if node.type.device.kind == 1 else value
             values.append(wrap(scalar) if hasattr(scalar, "dtype") else scalar)
         elif source == CONSTANT:
             values.append(wrap(value))
@@ -200,47 +326,81 @@ def _fill_retained(references: Iterable[Callable[[], Tensor | None]], g: Any) ->
 
 def _own(g: Any, type: TensorType) -> Array:
     """A contiguous copy of `g`."""
-    return type.device.backend.module.array(g, dtype=type.numpy, order="C", copy=True)
+    if g.__class__ is Uniform:
+        return g.own()
+    copy = lambda module: module.array(g, dtype=type.numpy, order="C", copy=True)
+    return type.device.backend.on(type.device, copy)
 
 
 _FILLING: Final = threading.RLock()
 """Held while leaves are filled: NumPy lets other threads run inside a large addition."""
 
 
-def _fill_leaves(leaves: dict[Tensor, Any], record: bool) -> None:
+def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
     """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
+    hooked: list[tuple[Tensor, Any]] = []
+    if Hooks.on_leaves:
+        with set_grad_enabled(record):
+            for leaf, g in leaves.items():
+                hooks = getattr(leaf, "_hooks", None)
+                if hooks is None or not (hooks.before or hooks.after or hooks.accumulated):
+                    continue
+                (t,) = run_before(hooks.before, (_as_tensor(g, leaf._type, record),))
+                leaves[leaf] = t if record else t._array
+                hooked.append((leaf, t))
     with _FILLING:
         if record:
             with set_grad_enabled(True):
                 for leaf, g in leaves.items():
                     old = leaf._grad
                     leaf._grad = g.clone() if old is None else old + g
-            return
-        references = sys.getrefcount
-        while leaves:
-            leaf, g = leaves.popitem()
-            type = leaf._type
-            held = leaf._grad
-            if held is None:
-                if not (
-                    g.__class__ is np.ndarray
-                    # In `_references` a dictionary held it too: here it is one reference less.
-                    and references(g) < _SOLE
-                    and g.base is None
-                    and g.dtype is type.numpy
-                    and g.flags.c_contiguous
-                ):
-                    g = _own(g, type)
-                leaf._grad = new_tensor(g, type, leaf._shape)
-            elif held._node is not None:
-                leaf._grad = new_tensor(type.asarray(held._array + g), type, leaf._shape)
+        else:
+            _fill_raw(leaves)
+    for leaf, g in hooked:
+        with set_grad_enabled(record):
+            for hook in list(leaf._hooks.after.values()):
+                hook((), (g,))
+            for hook in list(leaf._hooks.accumulated.values()):
+                hook(leaf)
+
+
+def _fill_raw(leaves: dict[Tensor, Any]) -> None:
+    references = sys.getrefcount
+    made: list[tuple[Tensor, Tensor]] = []
+    while leaves:
+        leaf, g = leaves.popitem()
+        type = leaf._type
+        held = leaf._grad
+        if held is None:
+            if not (
+                g.__class__ is type.ndarray
+                # In `_references` a dictionary held it too: here it is one reference less.
+                and references(g) < _SOLE
+                and g.base is None
+                and g.dtype is type.numpy
+                and g.flags.c_contiguous
+            ):
+                g = _own(g, type)
+            made.append((leaf, new_tensor(g, type, leaf._shape)))
+        elif held._node is not None:
+            made.append((leaf, new_tensor(type.asarray(held._array + g), type, leaf._shape)))
+        elif type.device is not CPU:
+            _add_on_device(held, g)
+        else:
+            total = held._array
+            # A graph may have saved it: then the sum goes to a buffer of its own.
+            if references(total) <= _SOLE and total.base is None and _writeable(total):
+                total += g
             else:
-                total = held._array
-                # A graph may have saved it: then the sum goes to a buffer of its own.
-                if references(total) <= _SOLE and total.base is None and _writeable(total):
-                    total += g
-                else:
-                    held._array = type.asarray(total + g)
+                held._array = type.asarray(total + g)
+    for leaf, grad in made:  # after all that may run out of memory
+        leaf._grad = grad
+
+
+def _add_on_device(held: Tensor, g: Any) -> None:
+    type = held._type
+    g = g.value.item() if g.__class__ is Uniform else g
+    held._array = type.device.backend.on(type.device, lambda _: type.xp.add(held._array, g))
 
 
 def _writeable(array: Array) -> bool:
@@ -281,6 +441,8 @@ def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
             raise GraphError(
                 f"grad can be implicitly created only for real scalar outputs but got {type.dtype}."
             )
+        if type.device.kind == 1 and not record:
+            return Uniform(1, t._shape, type)
         one = _one(type)
         raw = one if not t._shape else _own(one.reshape(t._shape), type)
         return new_tensor(raw, type, t._shape) if record else raw
@@ -331,9 +493,9 @@ def _run(
     only: set[Edge] | None = None
     captured: dict[Edge, Any] | None = None
     if inputs is not None:
-        targets = {edge_of(t) for t in inputs}
+        targets = {t._node or t for t in inputs}
         only = _leading_to(targets, (edge for edge, _ in roots))
-        captured = dict.fromkeys(edge for edge in targets if isinstance(edge, Node))
+        captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
         roots = [(edge, g) for edge, g in roots if edge in only]
     if create_graph:
         with set_grad_enabled(True), quiet():
@@ -347,17 +509,19 @@ def _run(
 
 def _leading_to(targets: set[Edge], roots: Iterable[Edge]) -> set[Edge]:
     """The edges at or before `roots` from which one of `targets` is reached."""
-    nodes: set[Node] = set()
-    stack = [edge for edge in roots if isinstance(edge, Node)]
+    stack = [edge for edge in roots if edge.__class__ is Node]
+    nodes = set(stack)
     while stack:
-        node = stack.pop()
-        if node not in nodes:
-            nodes.add(node)
-            stack.extend(edge for edge in node.edges if isinstance(edge, Node))
+        for edge in stack.pop().edges:
+            if edge.__class__ is Node and edge not in nodes:
+                nodes.add(edge)
+                stack.append(edge)
     found = set(targets)
-    for node in sorted(nodes, key=lambda node: -node.sequence):
-        if any(edge in found for edge in node.edges):
-            found.add(node)
+    for node in sorted(nodes, key=attrgetter("sequence"), reverse=True):  # oldest first
+        for edge in node.edges:
+            if edge in found:
+                found.add(node)
+                break
     return found
 
 
@@ -489,23 +653,32 @@ def grad(
     found = _run(roots, retain_graph, create_graph, wanted)
     results: list[Tensor | None] = []
     for number, t in enumerate(wanted):
-        g = found.get(edge_of(t))
-        if g is None:
+        kind = t._type
+        g = found.get(t._node or t)
+        if g.__class__ is kind.ndarray and t._shape:
+            result: Tensor = Tensor()
+            result._array = g
+            result._type = kind
+            result._shape = t._shape
+            result._node = result._grad = None
+            result._requires_grad = False
+            results.append(result)
+        elif g is None:
             if not (allow_unused or materialize_grads):
                 raise GraphError(
                     f"The differentiated Tensor at index {number} appears to not have been used in "
                     "the graph. Set allow_unused=True if this is the desired behavior."
                 )
             if materialize_grads:
-                zeros = t._type.xp.zeros(t._shape, t._array)
-                results.append(new_tensor(zeros, t._type, t._shape, create_graph))
+                zeros = kind.xp.zeros(t._shape, t._array)
+                results.append(new_tensor(zeros, kind, t._shape, create_graph))
             else:
                 results.append(None)
         elif isinstance(g, Tensor):
             results.append(g)
         else:
             # The implicit cotangent is one array for all: nobody may write to it.
-            shared = g is _ONES.get(t._type)
-            array = _own(g, t._type) if shared else t._type.asarray(g)
-            results.append(new_tensor(array, t._type, t._shape))
+            shared = g is _ONES.get(kind) or g.__class__ is Uniform
+            array = _own(g, kind) if shared else kind.asarray(g)
+            results.append(new_tensor(array, kind, t._shape))
     return tuple(results)

@@ -9,6 +9,7 @@ Each class also inherits the builtin that PyTorch or NumPy users catch::
     ├── MissingPackageError RuntimeError, ImportError  a package that an extra brings
     ├── GraphError          RuntimeError               backward cannot be run as asked
     ├── DimensionError      IndexError                 a dimension or an index out of range
+    ├── OutOfMemoryError    RuntimeError, MemoryError  a CUDA device has no memory left
     ├── ArgumentError       ValueError, RuntimeError   a value the operation does not take
     └── ArgumentTypeError   TypeError                  a type the operation does not take
 """
@@ -24,6 +25,7 @@ __all__ = [
     "GradcoreError",
     "GraphError",
     "MissingPackageError",
+    "OutOfMemoryError",
     "ShapeError",
 ]
 
@@ -54,6 +56,13 @@ class GraphError(GradcoreError, RuntimeError):
 
 class DimensionError(GradcoreError, IndexError):
     """A dimension or an index out of range."""
+
+
+class OutOfMemoryError(GradcoreError, RuntimeError, MemoryError):
+    """A CUDA device has not enough memory left for an array.
+
+    What was there before is as it was: after freeing memory the call can be made again.
+    """
 
 
 class ArgumentError(GradcoreError, ValueError, RuntimeError):

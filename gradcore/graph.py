@@ -13,6 +13,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .device import TensorType
+from .hooks import Hooks, RemovableHandle, register
 from .namespace import Namespace
 
 if TYPE_CHECKING:
@@ -54,13 +55,27 @@ class Pullback:
             as a 0-d array).
         frees: whether a saved value is an array, so that a second backward cannot run.
         inputs: per input of the op the number of its edge, or None.
-        retained: weak references to the Tensors whose `.grad` the node fills. Not None only in a
-            Pullback that one node has for itself.
+        pure: the rules are those of an op: mathematics that can be read over any namespace.
+        elementwise: pure, and the dtype of the output tells those of all that is saved.
+        generated: on a device that compiles, what was made of the rules (`generated.py`).
+        hooks: what users registered. Not None only in a Pullback that one node has for itself.
     """
 
-    __slots__ = ("frees", "inputs", "joint", "name", "retained", "rules", "sources")
+    __slots__ = (
+        "elementwise",
+        "frees",
+        "generated",
+        "hooks",
+        "inputs",
+        "joint",
+        "name",
+        "pure",
+        "rules",
+        "sources",
+    )
 
-    retained: list[Callable[[], Tensor | None]] | None
+    generated: dict[Any, Any]
+    hooks: Hooks | None
 
     def __init__(
         self,
@@ -69,6 +84,9 @@ class Pullback:
         sources: tuple[int, ...],
         inputs: tuple[int | None, ...],
         joint: Callable[[Namespace, Any, tuple[Any, ...]], Any] | None = None,
+        *,
+        pure: bool = False,
+        elementwise: bool = False,
     ) -> None:
         self.name = name
         self.rules = rules
@@ -76,7 +94,10 @@ class Pullback:
         self.sources = sources
         self.frees = any(s > METADATA for s in sources)
         self.inputs = inputs
-        self.retained = None
+        self.pure = pure and joint is None
+        self.elementwise = elementwise
+        self.generated = {}
+        self.hooks = None
 
 
 class Node:
@@ -116,12 +137,14 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.pullback.name} object at {id(self):#x}>"
 
-    def retain(self, reference: Callable[[], Tensor | None]) -> None:
-        """Fill the `.grad` of a Tensor, given by a weak reference, when the cotangent passes."""
-        if self.pullback.retained is None:
+    @property
+    def hooks(self) -> Hooks:
+        """What is registered on this node."""
+        hooks = self.pullback.hooks
+        if hooks is None:
             self.pullback = copy(self.pullback)
-            self.pullback.retained = []
-        self.pullback.retained.append(reference)
+            hooks = self.pullback.hooks = Hooks()
+        return hooks
 
     @property
     def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
@@ -132,15 +155,24 @@ class Node:
         )
 
     @property
-    def metadata(self) -> dict[str, Any]:
-        """Not implemented yet."""
-        raise NotImplementedError("Node.metadata is not implemented yet.")
+    def metadata(self) -> dict[Any, Any]:
+        """A dict that is kept with the node, for any use."""
+        return self.hooks.metadata
 
-    def register_hook(self, hook: Callable[..., Any]) -> Any:
-        """Not implemented yet."""
-        raise NotImplementedError("hooks on nodes are not implemented yet.")
+    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call `fn(grad_inputs, grad_outputs)` after each backward pass through this node.
 
-    register_prehook = register_hook
+        Both are tuples, with None where no gradient flows. `fn` may return a tuple that replaces
+        `grad_inputs`.
+        """
+        return register(self.hooks.after, fn)
+
+    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call `fn(grad_outputs)`, with a tuple, before each backward pass through this node.
+
+        `fn` may return a tuple that replaces it.
+        """
+        return register(self.hooks.before, fn)
 
 
 def new_node(
@@ -181,6 +213,22 @@ class AccumulateGrad:
     def next_functions(self) -> tuple[()]:
         """Nothing comes before a leaf."""
         return ()
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict that is kept with the leaf, for any use."""
+        return self.variable._own_hooks().metadata
+
+    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call `fn((), grad_outputs)` after each time that the leaf's `.grad` was added to."""
+        return register(self.variable._own_hooks().after, fn)
+
+    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
+        """Call `fn(grad_outputs)`, with a tuple of one, before the leaf's `.grad` is added to.
+
+        `fn` may return a tuple that replaces it.
+        """
+        return register(self.variable._own_hooks().before, fn)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccumulateGrad) and other.variable is self.variable

@@ -1,4 +1,7 @@
-"""Whether operations are recorded, and whether NumPy warns: per thread and asynchronous task."""
+"""How operations run: whether they are recorded, checked, repeatable, and whether NumPy warns.
+
+All but repeatability hold per thread and asynchronous task.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 import numpy as np
 
 __all__ = [
+    "are_deterministic_algorithms_enabled",
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "set_grad_enabled",
+    "use_deterministic_algorithms",
 ]
 
 P = ParamSpec("P")
@@ -149,6 +154,40 @@ def inference_mode(mode: bool = True) -> no_grad:
         NotImplementedError: always.
     """
     raise NotImplementedError("inference_mode is not implemented yet: use no_grad().")
+
+
+checked_indices: ContextVar[bool] = ContextVar("gradcore_checked_indices", default=False)
+"""True where index arrays on CUDA are checked; `gradcore.debug.check_indices` sets it."""
+
+_deterministic = True
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Let results on CUDA be the same bits in every run, or let them be faster.
+
+    **True is the default, where PyTorch's is False.** It matters where several values have one
+    place: in the gradients of `x[index]`, `gather`, `take`, `take_along_dim`, `index_select`,
+    `repeat_interleave` and `embedding`, and in `scatter_add` and `index_add`. Their places are
+    sorted first, so that sums keep the order of the values. Sorting takes several passes over the
+    places: as long as the sum itself for rows of many elements, several times as long for single
+    ones. False adds atomically, in whatever order threads come: float sums then differ in their
+    last bits from run to run. All other operations are deterministic either way; so are sums of
+    integers, and those where at most 32 places are named.
+
+    Holds for all threads. On the CPU it changes nothing.
+
+    Args:
+        mode: whether results are the same in every run.
+        warn_only: PyTorch's, for operations that have no deterministic form: here every one has,
+            so that nothing raises or warns.
+    """
+    global _deterministic
+    _deterministic = bool(mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True unless `use_deterministic_algorithms(False)` was called."""
+    return _deterministic
 
 
 def _warnings_switch() -> tuple[Callable[[], Any], Callable[[Any], Any]]:

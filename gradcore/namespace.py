@@ -155,7 +155,7 @@ class Namespace(Protocol):
     put_along_axis: Function
     """`put_along_axis(v, indices, shape, axis)`: the adjoint of `take_along_axis`."""
     send: Function
-    """`send(x, source, target)`: `x` of TensorType `source` in that of `target`."""
+    """`send(x, source, target, non_blocking=False)`: `x` of TensorType `source` in `target`'s."""
     sigmoid: Function
     """`sigmoid(x)`: 1 / (1 + exp(-x))."""
     sum_to: Function

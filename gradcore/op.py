@@ -36,12 +36,12 @@ import functools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 
-from . import dtypes
-from .device import CPU, Array, Backend, Device, TensorType, cast_raw, is_array, type_of
+from . import dtypes, generated
+from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from .graph import (
     CONSTANT,
@@ -57,6 +57,7 @@ from .graph import (
 from .mode import is_grad_enabled
 from .namespace import Namespace
 from .samples import Bad, Maker, Sample, over, over_pairs
+from .symbols import NoSuchLoop, NotElementwise, Symbol
 from .tensor import Tensor, new_tensor, wrap
 
 __all__ = [
@@ -224,6 +225,13 @@ _FLOATS = tuple(t for t in dtypes.ALL if t.is_floating_point)
 _NOT_COMPLEX = tuple(t for t in dtypes.ALL if not t.is_complex)
 
 
+def _raiser(error: Exception) -> Callable[..., NoReturn]:
+    def call(*args: Any) -> NoReturn:
+        raise error
+
+    return call
+
+
 class _Elementwise:
     """What the calls of one elementwise operation share.
 
@@ -251,22 +259,43 @@ class _Elementwise:
         self.result = result
         self.holomorphic = holomorphic
         self.ordered = ordered
+        self.view = False
         self.scalar_rule: Formula | None = rules[0]
         self.scalar_graph = graph
         self.reflected_graph = graph
         self.direct = _FLOATS if result == "float" else _NOT_COMPLEX
         self.table: list[Callable[..., Any] | None] = [None] * TensorType.COUNT
+        self._implementations = self.table.copy()
         self._variants: dict[tuple[tuple[bool | None, ...], bool], Pullback] = {}
-        implementation = self.implementation(CPU.backend)
-        for t in self.direct:
+        implementation = self.implementation(TensorType(CPU, dtypes.float32))
+        for t in self.direct if result == "bool" else _FLOATS:
             self.table[TensorType(CPU, t).code] = implementation
 
-    def implementation(self, backend: Backend) -> Callable[..., Any]:
-        """The forward on raw arrays."""
+    def over(self, xp: Namespace, *operands: Any) -> Any:
+        """The forward, read over a namespace."""
         if isinstance(self.forward, str):
-            function: Callable[..., Any] = getattr(backend.xp, self.forward)
-            return function
-        return functools.partial(self.forward, backend.xp)
+            return getattr(xp, self.forward)(*operands)
+        return self.forward(xp, *operands)
+
+    def implementation(self, kind: TensorType) -> Callable[..., Any]:
+        """The forward on raw arrays of one type."""
+        backend = kind.device.backend
+        plain: Callable[..., Any]
+        if isinstance(self.forward, str):
+            plain = getattr(backend.xp, self.forward)
+        else:
+            plain = functools.partial(self.forward, backend.xp)
+        if backend.elementwise is not None and kind.dtype.is_inexact and not self.view:
+            try:
+                if len(self.letters) == 1:
+                    plain = generated.unary(backend, self.name, self.over, kind.numpy)
+                else:
+                    plain = generated.binary(backend, self.name, self.over, kind.numpy, plain)
+            except NoSuchLoop as error:  # CuPy would have its compiler say so
+                plain = _raiser(TypeError(str(error)))
+            except NotElementwise:
+                pass
+        return backend.guarded(plain)
 
     def chosen(self, wanted: tuple[bool | None, ...]) -> tuple[Formula, ...]:
         """The rules of the wanted inputs."""
@@ -300,6 +329,8 @@ class _Elementwise:
                 tuple(rules),
                 tuple(of[n] for n in layout),
                 tuple(numbers),
+                pure=True,
+                elementwise=True,
             )
         return found
 
@@ -316,12 +347,13 @@ class _Elementwise:
                 "numbers have no order."
             )
         kind = TensorType(device, dtype)
-        f = self.table[kind.code]
+        f = self._implementations[kind.code]
         if f is None:
-            f = self.implementation(device.backend)
-            if dtype in self.direct:
-                self.table[kind.code] = f
-        raw = [cast_raw(v._array, v._type, kind) if isinstance(v, Tensor) else v for v in operands]
+            f = self._implementations[kind.code] = self.implementation(kind)
+        raw = [
+            cast_raw(v._array, v._type, kind) if isinstance(v, Tensor) else kind.number(v)
+            for v in operands
+        ]
         try:
             y = f(*raw)
         except Exception as error:
@@ -329,6 +361,8 @@ class _Elementwise:
         if not isinstance(y, device.backend.ndarray):
             y = kind.asarray(y)
         y_type = kind.bool_type if self.result == "bool" else type_of(y)
+        if dtype in self.direct and y_type is (kind.bool_type if self.result == "bool" else kind):
+            self.table[kind.code] = f
         out = new_tensor(y, y_type, y.shape)
         tensors = [v for v in operands if isinstance(v, Tensor)]
         wanted = tuple(
@@ -356,7 +390,7 @@ class _Elementwise:
     def general_of_operator(self, *inputs: Any) -> Any:
         """`general` for `+` and the like, where Python may ask the other operand's type."""
         if all(
-            isinstance(v, Tensor | int | float | complex | np.generic) or is_array(v)
+            isinstance(v, Tensor | int | float | complex | np.generic | Symbol) or is_array(v)
             for v in inputs
         ):
             return self.general(*inputs)
@@ -383,6 +417,8 @@ def operand(name: str, value: Any, position: int = 0) -> Any:
         return value.item()
     if isinstance(value, Tensor | bool | int | float | complex):
         return value
+    if isinstance(value, Symbol):  # a function is traced
+        return value if value.weak else wrap(value)
     if is_array(value):
         return wrap(value)
     raise ArgumentTypeError(
@@ -415,7 +451,7 @@ def common_device(name: str, operands: Sequence[Any]) -> Device:
     """
     found: Device | None = None
     for v in operands:
-        if isinstance(v, Tensor) and (v._shape or v.is_cuda):
+        if isinstance(v, Tensor) and (v._shape or v._type.device.kind):
             device = v._type.device
             if found is not None and found is not device:
                 raise DeviceError(
@@ -437,7 +473,7 @@ def common_dtype(operands: Sequence[Any]) -> dtypes.dtype:
         if isinstance(v, Tensor):
             rank, dtype = int(not v._shape), v._type.dtype
         else:
-            rank, dtype = 2, dtypes.scalar_dtype(v)
+            rank, dtype = 2, dtypes.scalar_dtype(v.dtype.type() if isinstance(v, Symbol) else v)
         so_far = ranks[rank]
         ranks[rank] = dtype if so_far is None else dtypes.promote_types(so_far, dtype)
     return dtypes.result_category(*ranks)
@@ -524,6 +560,7 @@ def unary(
     result: str = "float",
     holomorphic: bool = True,
     ordered: bool = False,
+    view: bool = False,
     graph: str | None = None,
     numpy: str | dict[str, Callable[..., Any] | None] | None = None,
     array_api: str | None = None,
@@ -541,6 +578,7 @@ def unary(
             or `"bool"`.
         holomorphic: see the module's text.
         ordered: it needs an order of the numbers, so complex ones are refused.
+        view: the result shares memory with the operand.
         graph: the name of its node, if that is not the function's in camel case and `Backward0`.
         numpy: NumPy's name for it; or a mapping from names to functions of NumPy's signature
             (None where that is the function's own).
@@ -557,6 +595,7 @@ def unary(
         op = _Elementwise(
             name.strip("_"), node_name, forward, (rule,), ("x",), result, holomorphic, ordered
         )
+        op.view = view
         table, general, explain = op.table, op.general, op.explain
         if rule is None:
             saves_x = saves_y = False
@@ -669,7 +708,10 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
                     b = kind.scalars.get(other)
                     if b is None:
                         b = kind.scalar(other)
-                y = f(a, b)
+                try:
+                    y = f(a, b)
+                except Exception as error:
+                    raise explain(error, (input, other)) from error
                 chosen = scalar_b if input._requires_grad else None
             else:
                 return general(input, other)
@@ -683,7 +725,10 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
                 a = kind.scalar(input)
             b = other._array
             shape = other._shape
-            y = f(a, b)
+            try:
+                y = f(a, b)
+            except Exception as error:
+                raise explain(error, (input, other)) from error
             chosen = scalar_a if other._requires_grad else None
         else:
             return general(input, other)
@@ -836,6 +881,7 @@ class _Primitive:
         joint: Formula | None,
         inputs: int,
         bilinear: bool,
+        elementwise: bool,
         graph: str,
     ) -> None:
         names = parameters(forward)
@@ -846,19 +892,27 @@ class _Primitive:
         self.rules = rules
         self.joint = joint
         self.bilinear = bilinear
+        self.elementwise = elementwise
         self.letters = names[1 : 1 + inputs]
         self.metadata = names[1 + len(self.letters) :]
         shapes = tuple(f"{letter}_shape" for letter in self.letters)
         self.values = ("y", *self.letters, *shapes, *self.metadata)
         self.differentiable = joint is not None or any(r is not None for r in rules)
-        self.implementations: list[Callable[..., Any]] = [self._resolve, self._resolve]
+        self.implementations: list[Callable[..., Any]] = [self._resolve] * 3
         self.variants: dict[int, Any] = {}
 
     def _resolve(self, xp: Namespace, *args: Any) -> Any:
         """The first call on a kind of device: find its implementation, and run it."""
         device = type_of(args[0]).device
-        kernel = device.backend.forward.get(self.name)
-        function = self.forward if kernel is None else _without_namespace(kernel)
+        backend = device.backend
+        kernel = backend.forward.get(self.name)
+        if kernel is not None:
+            function = _without_namespace(kernel)
+        elif self.elementwise and backend.elementwise is not None:
+            function = generated.forward(backend, self.name, self.forward)
+        else:
+            function = self.forward
+        function = backend.guarded(function)
         self.implementations[device.kind] = function
         return function(xp, *args)
 
@@ -907,15 +961,17 @@ class _Primitive:
                 joint = lambda xp, g, s: tuple(
                     None if d is None else xp.conj(d) for d in plain(xp, xp.conj(g), s)
                 )
-            rules = [_picker(i) for i, want in enumerate(wanted) if want]
         else:
             rules = [_adapt(rule, layout) for rule in chosen]
             if holomorphic:
                 rules = [_conjugated(rule) for rule in rules]
             if fused is not None:
-                joint = _with_kernel(fused, rules, layout, wanted)
-                rules = [_picker(i) for i in range(len(rules))]
-        pullback = Pullback(self.graph, tuple(rules), sources, tuple(numbers), joint)
+                joint = _together(rules, wanted)
+        if fused is not None:
+            joint = _with_kernel(fused, joint, layout, wanted)
+        if joint is not None:
+            rules = [_picker(i) for i, want in enumerate(wanted) if want]
+        pullback = Pullback(self.graph, tuple(rules), sources, tuple(numbers), joint, pure=True)
         at = [self.values.index(n) for n in layout]
         return pullback, _getter(at) if at else None
 
@@ -975,18 +1031,27 @@ def _adapt_joint(joint: Formula, layout: tuple[str, ...], wanted: tuple[bool, ..
     return call
 
 
+def _together(rules: list[Rule], wanted: tuple[bool, ...]) -> Any:
+    """The rules of the wanted inputs as one function for all of them."""
+
+    def call(xp: Namespace, g: Any, saved: tuple[Any, ...]) -> Any:
+        found = iter(rules)
+        return [next(found)(xp, g, saved) if want else None for want in wanted]
+
+    return call
+
+
 def _with_kernel(
-    kernel: Formula, rules: list[Rule], layout: tuple[str, ...], wanted: tuple[bool, ...]
+    kernel: Formula, joint: Any, layout: tuple[str, ...], wanted: tuple[bool, ...]
 ) -> Any:
-    """One fused kernel for all gradients of raw arrays; the rules where they are recorded."""
+    """One fused kernel for all gradients of raw arrays; `joint` where they are recorded."""
     names = parameters(kernel)
 
     def call(xp: Namespace, g: Any, saved: tuple[Any, ...]) -> Any:
         if xp is recorded:
-            return [rule(xp, g, saved) for rule in rules]
+            return joint(xp, g, saved)
         values = dict(zip(layout, saved, strict=True), g=g, wanted=wanted)
-        gradients = kernel(*[values.get(n) for n in names])
-        return [d for d, want in zip(gradients, wanted, strict=True) if want]
+        return kernel(*[values.get(n) for n in names])
 
     return call
 
@@ -1001,9 +1066,10 @@ def primitive(
     joint: Formula | None = None,
     inputs: int | None = None,
     bilinear: bool = False,
+    elementwise: bool = False,
     graph: str | None = None,
 ) -> Callable[..., Tensor]:
-    """Declare a rule-bearing operation that is not elementwise.
+    """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
     Args:
         name: of the operation; also the name of the kernels that may stand in for it on a device.
@@ -1014,6 +1080,7 @@ def primitive(
         inputs: how many arrays there are, if that is not the number of rules.
         bilinear: the rules need conjugates on complex numbers. (Rules that are linear with real
             coefficients need none, such as those of `sum` or `reshape`.)
+        elementwise: the forward is, in all arrays, those among the metadata too.
         graph: the name of its node, with the number, if it is not that of the operation.
 
     Returns:
@@ -1021,7 +1088,14 @@ def primitive(
     """
     count = len(rules) if inputs is None else inputs
     op = _Primitive(
-        name, forward, rules, joint, count, bilinear, graph or camel(name) + "Backward0"
+        name,
+        forward,
+        rules,
+        joint,
+        count,
+        bilinear,
+        elementwise,
+        graph or camel(name) + "Backward0",
     )
     implementations, variant, failed = op.implementations, op.variant, op.failed
     result = op.result

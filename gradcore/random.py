@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from .device import CPU, Array, Device
+from .errors import ArgumentError
 
 __all__ = [
     "Generator",
     "default_generator",
+    "fork_rng",
     "get_rng_state",
     "initial_seed",
     "manual_seed",
@@ -23,8 +27,10 @@ __all__ = [
 class Generator:
     """A source of random numbers on a device.
 
-    The numbers are NumPy's (PCG64) on the CPU and cuRAND's on CUDA: the same seed gives the same
-    numbers again, but not those of PyTorch nor those of the other device.
+    The same seed gives the same numbers again, but not those of PyTorch nor those of the other
+    kind of device. On the CPU they are NumPy's, of PCG64. On CUDA they are those of a counter
+    (Philox4x32-10): the state is a seed and an offset, and a draw is one kernel that depends on
+    nothing else, so it can be captured into a CUDA graph (which then repeats its numbers).
 
     Args:
         device: where the numbers are made.
@@ -51,35 +57,58 @@ class Generator:
         return self._seed
 
     def get_state(self) -> Any:
-        """The state, for `set_state`."""
-        return self._seed, self._numbers.get_state()
+        """The state, for `set_state` of any generator on this kind of device; it can be pickled."""
+        return self.device.type, self._seed, self._numbers.get_state()
 
-    def set_state(self, state: Any) -> None:
-        """Go back to a state from `get_state`."""
-        self._seed, numbers = state
+    def set_state(self, new_state: Any) -> None:
+        """Go back to a state from `get_state`.
+
+        Raises:
+            ArgumentError: it is no state, or that of a generator on the other kind of device.
+        """
+        kind = self.device.type
+        if not (isinstance(new_state, tuple) and len(new_state) == 3 and new_state[0] == kind):
+            raise ArgumentError(
+                f"expected the state of a generator on {kind}, from its get_state(), "
+                f"but got {_described(new_state)}."
+            )
+        _, self._seed, numbers = new_state
         self._numbers.set_state(numbers)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (str(self.device), self.get_state())
+
     def uniform(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        """A raw array of numbers in [0, 1)."""
-        if np.dtype(dtype).itemsize < 4:
-            # Rounding to float16 must not give 1.
-            halves = self._numbers.uniform(shape, np.float32)
-            return (np.floor(halves * 2048) / 2048).astype(dtype)
+        """A raw array of numbers in [0, 1); of complex numbers both parts are."""
         return self._numbers.uniform(shape, np.dtype(dtype))
 
     def normal(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        """A raw array of standard normal numbers."""
-        if np.dtype(dtype).itemsize < 4:
-            return self._numbers.normal(shape, np.dtype(np.float32)).astype(dtype)
+        """A raw array of normal numbers of mean 0 and variance 1."""
         return self._numbers.normal(shape, np.dtype(dtype))
 
-    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
-        """A raw int64 array of integers in [low, high)."""
-        return self._numbers.integers(low, high, shape)
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any = np.int64) -> Array:
+        """A raw array of integers in [low, high), which are drawn as int64."""
+        return self._numbers.integers(low, high, shape, np.dtype(dtype))
 
-    def permutation(self, n: int) -> Array:
-        """A raw int64 array with 0 to n - 1 in random order."""
-        return self._numbers.permutation(n)
+    def permutation(self, n: int, dtype: Any = np.int64) -> Array:
+        """A raw array with 0 to n - 1 in random order."""
+        return self._numbers.permutation(n, np.dtype(dtype))
+
+    def noise(self, shape: tuple[int, ...], p: float, dtype: Any = np.float32) -> Any:
+        """What `dropout` multiplies an array with, in the form that its device has for it."""
+        return self._numbers.noise(shape, p, np.dtype(dtype))
+
+
+def _restored(device: str, state: Any) -> Generator:
+    generator = Generator(device)
+    generator.set_state(state)
+    return generator
+
+
+def _described(state: object) -> str:
+    if isinstance(state, tuple) and len(state) == 3 and state[0] in ("cpu", "cuda"):
+        return f"that of one on {state[0]}"
+    return f"{type(state).__qualname__}"
 
 
 def _unknown_seed() -> int:
@@ -129,3 +158,46 @@ def get_rng_state() -> Any:
 def set_rng_state(new_state: Any) -> None:
     """Put the CPU's generator back to a state from `get_rng_state`."""
     default_generator().set_state(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(
+    devices: Iterable[int | str | Device] | None = None,
+    enabled: bool = True,
+    *,
+    device_type: str | None = None,
+) -> Iterator[None]:
+    """Within it random numbers may be drawn and seeds set; behind it all is as it was before.
+
+    A context manager, and a decorator of functions.
+
+    Args:
+        devices: the CUDA devices whose generators are put back, beside the CPU's: all by default.
+        enabled: False does nothing.
+        device_type: what kind of device the numbers among `devices` are, `"cuda"`.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
+    global _seed
+    if not enabled:
+        yield
+        return
+    kept = {default_generator()}
+    if devices is None:
+        kept.update(_defaults.values())
+    else:
+        named = (Device(device_type or "cuda", d) if isinstance(d, int) else d for d in devices)
+        kept.update(default_generator(Device(d).open()) for d in named)
+    states = {generator: generator.get_state() for generator in kept}
+    seed = _seed
+    try:
+        yield
+    finally:
+        for generator, state in states.items():
+            generator.set_state(state)
+        if devices is None:
+            # Generators that were made meanwhile are made again when they are needed.
+            for device in [d for d, generator in _defaults.items() if generator not in kept]:
+                del _defaults[device]
+            _seed = seed

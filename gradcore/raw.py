@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -42,28 +43,10 @@ def own_functions(module: Any) -> dict[str, Callable[..., Any]]:
             x = x.real
         return x.astype(dtype)
 
-    def getitem(x: Array, index: Any) -> Array:
-        y = x[index]
-        return y if isinstance(y, module.ndarray) else module.asarray(y)
-
-    def take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-        return x[_along_axis(module, indices, axis)]
-
-    def put_along_axis(v: Array, indices: Array, shape: tuple[int, ...], axis: int) -> Array:
-        return put(v, _along_axis(module, indices, axis), shape)
-
-    def put(v: Array, index: Any, shape: tuple[int, ...]) -> Array:
-        out = module.zeros(shape, v.dtype)
-        if _is_basic(index):
-            out[index] = v
-        else:
-            _add_at(module, out, index, v)
-        return out
-
     def sign(x: Array) -> Array:
         # The sign of nan is 0 in PyTorch, so that |x| has derivative 0 there.
         if x.dtype.kind != "f":
-            return module.sign(x)
+            return x.copy() if x.dtype.kind == "b" else module.sign(x)
         return module.subtract(x > 0, x < 0, dtype=x.dtype)
 
     def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
@@ -119,11 +102,7 @@ def own_functions(module: Any) -> dict[str, Callable[..., Any]]:
         "matrix_transpose": matrix_transpose,
         "astype": astype,
         "dot_over": dot_over,
-        "getitem": getitem,
-        "put": put,
         "sign": sign,
-        "put_along_axis": put_along_axis,
-        "take_along_axis": take_along_axis,
         "sigmoid": sigmoid,
         "sum_to": sum_to,
         "zeros": zeros,
@@ -151,24 +130,46 @@ def _small_grid(shape: tuple[int, ...]) -> tuple[np.ndarray[Any, Any], ...]:
     return tuple(np.ogrid[tuple(map(slice, shape))])
 
 
-def _along_axis(module: Any, indices: Array, axis: int) -> tuple[Array, ...]:
+def _along_axis(indices: Array, axis: int) -> tuple[Array, ...]:
     """The index that takes `indices` along `axis`, and all other places as they come."""
     shape = indices.shape
     grid: Any = _small_grid(shape) if sum(shape) < 4096 else np.ogrid[tuple(map(slice, shape))]
-    grid = list(grid) if module is np else [module.asarray(i) for i in grid]
+    grid = list(grid)
     grid[axis] = indices
     return tuple(grid)
 
 
-def _add_at(module: Any, out: Array, index: Any, v: Array) -> None:
+def _getitem(x: Array, index: Any) -> Array:
+    y = x[index]
+    return y if isinstance(y, np.ndarray) else np.asarray(y)
+
+
+def _put(v: Array, index: Any, shape: tuple[int, ...]) -> Array:
+    out = np.zeros(shape, v.dtype)
+    if _is_basic(index):
+        out[index] = v
+    else:
+        _add_at(out, index, v)
+    return out
+
+
+def _take_along_axis(x: Array, indices: Array, axis: int) -> Array:
+    return x[_along_axis(indices, axis)]
+
+
+def _put_along_axis(v: Array, indices: Array, shape: tuple[int, ...], axis: int) -> Array:
+    return _put(v, _along_axis(indices, axis), shape)
+
+
+def _add_at(out: Array, index: Any, v: Array) -> None:
     """`out[index] += v` in which duplicate indices add up."""
-    if module is np and v.size >= _LONG_AT and isinstance(index, tuple):
+    if v.size >= _LONG_AT and isinstance(index, tuple):
         places = _flat_places(out.shape, index)
         if places is not None:
             # numpy.add.at is five times faster on one dimension than on several.
             np.add.at(out.reshape(-1), places, v.reshape(-1))
             return
-    module.add.at(out, index, v)
+    np.add.at(out, index, v)
 
 
 _LONG_AT: Final = 256
@@ -392,12 +393,17 @@ def numpy_functions() -> dict[str, Callable[..., Any]]:
             "dot_over": _dot_over,
             "einsum": _einsum,
             "erf": erf,
+            "getitem": _getitem,
             "keep": _keep,
             "matmul": _matmul,
+            "power": operator.pow,  # numpy.power has no short cuts for small exponents
+            "put": _put,
+            "put_along_axis": _put_along_axis,
             "reshape": _reshape,
             "roll": _roll,
             "sum": _sum,
             "swapaxes": _swapaxes,
+            "take_along_axis": _take_along_axis,
             "transpose": _transpose,
             "tril": _tril,
             "triu": _triu,

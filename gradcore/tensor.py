@@ -6,9 +6,10 @@ signatures, for type checkers and readers, are listed in `methods.py`.
 
 from __future__ import annotations
 
+import copy
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -23,6 +24,8 @@ from .errors import (
     ShapeError,
 )
 from .graph import Node, function_of
+from .hooks import Hooks, RemovableHandle, register
+from .storage import deep_copy
 
 if TYPE_CHECKING:
     from .graph import AccumulateGrad, Edge
@@ -57,13 +60,23 @@ class Tensor(Operations):
         grad_fn: the Node that made it, or None for a leaf.
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_requires_grad", "_shape", "_type")
+    __slots__ = (
+        "__weakref__",
+        "_array",
+        "_grad",
+        "_hooks",
+        "_node",
+        "_requires_grad",
+        "_shape",
+        "_type",
+    )
 
     _array: Array
     _type: TensorType
     _shape: Shape
     _node: Node | None
     _grad: Tensor | None
+    _hooks: Hooks  # of a leaf, once something is registered; see _own_hooks
     _requires_grad: bool
 
     __array_priority__ = 1000
@@ -254,13 +267,13 @@ class Tensor(Operations):
         if not self._requires_grad:
             raise GraphError("can't retain_grad on Tensor that has requires_grad=False.")
         if self._node is not None and not self.retains_grad:
-            self._node.retain(weakref.ref(self))
+            self._node.hooks.retained.append(weakref.ref(self))
 
     @property
     def retains_grad(self) -> bool:
         """True after `retain_grad` on a non-leaf Tensor."""
-        retained = None if self._node is None else self._node.pullback.retained
-        return retained is not None and any(held() is self for held in retained)
+        hooks = None if self._node is None else self._node.pullback.hooks
+        return hooks is not None and any(held() is self for held in hooks.retained)
 
     def detach(self) -> Tensor:
         """The same values without their history: a new leaf that shares memory."""
@@ -284,11 +297,48 @@ class Tensor(Operations):
             )
         self._array, self._type, self._shape = value._array, value._type, value._shape
 
-    def register_hook(self, hook: Any) -> NoReturn:
-        """Not implemented yet."""
-        raise NotImplementedError("hooks on Tensors are not implemented yet.")
+    def _own_hooks(self) -> Hooks:
+        """What is registered on this leaf."""
+        hooks = getattr(self, "_hooks", None)  # the slot is empty at first: to fill it costs time
+        if hooks is None:
+            hooks = self._hooks = Hooks()
+            Hooks.on_leaves = True
+        return hooks
 
-    register_post_accumulate_grad_hook = register_hook
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook(grad)` each time that a gradient with respect to this Tensor is computed.
+
+        Args:
+            hook: may return a gradient of the same shape and type, which then takes its place.
+
+        Returns:
+            A handle, whose `remove()` takes the hook away.
+
+        Raises:
+            GraphError: the Tensor does not require grad.
+        """
+        if not self._requires_grad:
+            raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
+        hooks = self._own_hooks() if self._node is None else self._node.hooks
+        return register(hooks.tensor, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook(leaf)` each time after a gradient was added to `leaf.grad`.
+
+        Args:
+            hook: returns None; it may set `.grad`.
+
+        Returns:
+            A handle, whose `remove()` takes the hook away.
+
+        Raises:
+            GraphError: the Tensor does not require grad, or is no leaf.
+        """
+        if not self._requires_grad:
+            raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._node is not None:
+            raise GraphError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        return register(self._own_hooks().accumulated, hook)
 
     # its values --------------------------------------------------------------------------------
 
@@ -394,15 +444,20 @@ class Tensor(Operations):
     def __setitem__(self, index: Any, value: Any) -> None:
         _not_in_place("x[index] = value")
 
+    def __copy__(self) -> Tensor:
+        return new_tensor(self._array, self._type, self._shape, self._requires_grad)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
             raise GraphError(
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
                 "protocol at the moment. Use tensor.detach() first."
             )
-        twin = new_tensor(self._array.copy(), self._type, self._shape, self._requires_grad)
+        device = self._type.device
+        array = device.backend.on(device, lambda _: deep_copy(self._array, memo))
+        twin = new_tensor(array, self._type, self._shape, self._requires_grad)
         memo[id(self)] = twin
-        twin._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        twin._grad = copy.deepcopy(self._grad, memo)
         return twin
 
     def __reduce__(self) -> Any:

@@ -13,12 +13,13 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
 from . import dtypes
-from .device import type_of
+from .device import CPU, Array, Device, type_of
 from .engine import _restore, grad
 from .errors import ArgumentError, GradcoreError
 from .graph import Cotangents, Node
@@ -30,12 +31,15 @@ from .tensor import Tensor, edge_of, wrap
 
 __all__ = [
     "GradcheckError",
+    "Outcome",
     "check_derivatives",
     "check_error",
     "check_layouts",
     "check_op",
     "check_precision",
+    "check_same",
     "check_values",
+    "evaluate",
     "gradcheck",
     "gradgradcheck",
 ]
@@ -658,13 +662,13 @@ def check_derivatives(op: Op, sample: Sample, *, second: bool = True) -> None:
         )
 
 
-def check_error(op: Op, wrong: Bad) -> None:
+def check_error(op: Op, wrong: Bad, device: Device = CPU) -> None:
     """A call that must raise does, with the right class and words.
 
     Raises:
         AssertionError: it did not, or otherwise.
     """
-    call = _Call(op, wrong.call)
+    call = _Call(op, wrong.call, device)
     raised: Exception | None = None
     try:
         call.run(call.leaves())
@@ -678,6 +682,127 @@ def check_error(op: Op, wrong: Bad) -> None:
         f"{op.path}: {type(raised).__name__} is not one of gradcore's errors."
     )
 
+
+# one device and another ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call gave: its values and gradients, or the error it raised.
+
+    Attributes:
+        values: the outputs, flattened.
+        gradients: those of the inputs for fixed cotangents, None where there is none; then those
+            of the sum of their squares, if they were asked for.
+        error: the exception, or None.
+    """
+
+    values: tuple[Any, ...] = ()
+    gradients: tuple[Tensor | None, ...] = ()
+    error: Exception | None = None
+
+
+def evaluate(
+    op: Op,
+    sample: Sample,
+    device: Device,
+    change: Callable[[Host], Host] | None = None,
+    *,
+    strided: bool = False,
+    second: bool = False,
+) -> Outcome:
+    """Call `op` on a sample on `device`, and differentiate it.
+
+    Args:
+        op: the operation.
+        sample: its arguments.
+        device: where its arrays are sent first.
+        change: applied to each array before that.
+        strided: the arrays are then views that skip every second element.
+        second: also differentiate the sum of the squares of the gradients' sizes.
+    """
+    call = _Call(op, sample, device, change)
+    leaves = call.leaves([_strided(t._array) for t in call.tensors] if strided else None)
+    try:
+        values = call.run(leaves)
+        ys = [y for y in values if isinstance(y, Tensor) and y._requires_grad]
+        gradients: list[Tensor | None] = []
+        if ys:
+            gradients = _gradients(op, ys, leaves, call.cotangents(ys), second)
+        again = [g for g in gradients if g is not None and g._requires_grad]
+        if second and again:
+            sizes = [g.abs() if g.is_complex() else g for g in again]
+            totals = [(size * size).sum() for size in sizes]
+            ones = [wrap(call._sent(np.ones((), t._type.numpy))) for t in totals]
+            gradients += _gradients(op, totals, leaves, ones)
+    except Exception as error:
+        return Outcome(error=error)
+    return Outcome(tuple(values), tuple(gradients))
+
+
+def check_same(op: Op, expected: Outcome, found: Outcome, *, tolerance: float = 0.0) -> None:
+    """Two outcomes, on two devices, are the same: values, shapes, dtypes, gradients, errors.
+
+    Values may differ by what the precision of their dtype makes of another order of operations; of
+    an error that NumPy or CuPy raised first only the class is compared.
+
+    Args:
+        op: the operation.
+        expected: the one outcome.
+        found: the other.
+        tolerance: the least difference to allow, relative to the largest value.
+
+    Raises:
+        AssertionError: they differ.
+    """
+    if expected.error is not None or found.error is not None:
+        texts = [_without_device(outcome.error) for outcome in (expected, found)]
+        if type(expected.error) is not type(found.error) or texts[0] != texts[1]:
+            raise AssertionError(
+                f"{op.path}: errors: {expected.error!r} and {found.error!r}"
+            ) from found.error
+        return
+    for what in ("values", "gradients"):
+        left, right = getattr(expected, what), getattr(found, what)
+        assert len(left) == len(right), f"{op.path}: {len(left)} and {len(right)} {what}."
+        for number, (a, b) in enumerate(zip(left, right, strict=True)):
+            _check_close(f"{op.path}: {what}[{number}]", a, b, tolerance)
+
+
+def _without_device(error: Exception | None) -> str:
+    if error is None or error.__cause__ is not None:
+        return ""
+    return re.sub(r"cuda(:\d+)?|cpu", "DEVICE", str(error)).replace("gradcore.DEVICE", "gradcore")
+
+
+def _check_close(what: str, a: Any, b: Any, tolerance: float) -> None:
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        assert type(a) is type(b), f"{what}: {a!r} and {b!r}."
+        assert isinstance(a, Device | str) or a == b, f"{what}: {a!r} and {b!r}."
+        return
+    for t in (a, b):
+        assert type_of(t._array) is t._type, f"{what}: {t._type} holds {t._array.dtype}."
+        assert t._array.shape == t._shape, f"{what}: shape {t._shape} is {t._array.shape}."
+    left, right = a.detach()._fetch(), b.detach()._fetch()
+    assert left.dtype == right.dtype, f"{what}: {left.dtype} and {right.dtype}."
+    assert left.shape == right.shape, f"{what}: {left.shape} and {right.shape}."
+    if left.dtype.kind in "fc":
+        tolerance = max(tolerance, _PRECISION[left.dtype.name])
+        scale = np.abs(left[np.isfinite(left)]).max(initial=1.0)
+        close = np.allclose(left, right, tolerance, tolerance * scale, equal_nan=True)
+    else:
+        close = np.array_equal(left, right)
+    assert close, f"{what}:\n{left}\nand\n{right}"
+
+
+_PRECISION: Final = {
+    "float16": 4e-3,
+    "float32": 2e-5,
+    "float64": 1e-11,
+    "complex64": 2e-5,
+    "complex128": 1e-11,
+}
+"""The differences that `check_same` allows, relative to the largest value."""
 
 _CASTS: Final = {
     *("to", "type", "type_as", "view", "view_as", "astype", "half", "float", "double", "cfloat"),
@@ -694,9 +819,17 @@ _SINGLE: Final = {"f8": np.dtype(np.float32), "c16": np.dtype(np.complex64)}
 class _Call:
     """A sample of an operation: its arrays as Tensors, and the call with other values in them."""
 
-    def __init__(self, op: Op, sample: Sample) -> None:
+    def __init__(
+        self,
+        op: Op,
+        sample: Sample,
+        device: Device = CPU,
+        change: Callable[[Host], Host] | None = None,
+    ) -> None:
         self.op = op
         self.sample = sample
+        self.device = device.open()
+        self.change = change
         self.tensors: list[Tensor] = []
         self._each(sample.args)
         self._each(list(sample.kwargs.values()))
@@ -704,14 +837,25 @@ class _Call:
     def _each(self, values: Any) -> None:
         for value in values:
             if isinstance(value, np.ndarray):
-                self.tensors.append(wrap(value.copy()))
+                array = value.copy()
+                if self.change is not None:
+                    array = self.change(array)
+                self.tensors.append(wrap(self._sent(array)))
             elif isinstance(value, tuple | list):
                 self._each(value)
 
-    def leaves(self, arrays: Sequence[Host] | None = None) -> list[Tensor]:
+    def _sent(self, array: Host) -> Array:
+        return self.device.backend.send(array, self.device)
+
+    def leaves(self, arrays: Sequence[Array] | None = None) -> list[Tensor]:
         """The arrays as Tensors that require grad where their dtype can."""
         values = [t._array for t in self.tensors] if arrays is None else arrays
         return [wrap(a, a.dtype.kind in "fc") for a in values]
+
+    def cotangents(self, ys: Sequence[Tensor]) -> list[Tensor]:
+        """The same random numbers in every run, one Tensor for each of the outputs `ys`."""
+        random = np.random.default_rng(0)
+        return [wrap(self._sent(_random_like(random, y._array))) for y in ys]
 
     def run(self, values: Sequence[Tensor]) -> list[Any]:
         """Call with these Tensors in place of the arrays. Returns what came, flattened."""
@@ -744,7 +888,7 @@ def _flattened(value: Any) -> list[Any]:
     return [value]
 
 
-def _random_like(random: np.random.Generator, array: Host) -> Host:
+def _random_like(random: np.random.Generator, array: Array) -> Host:
     """Random numbers in [-1, 1), away from 0, in the shape and dtype of `array`."""
 
     def real() -> Any:
@@ -754,17 +898,19 @@ def _random_like(random: np.random.Generator, array: Host) -> Host:
     return np.asarray(values, dtype=array.dtype)
 
 
-def _strided(array: Host) -> Host:
+def _strided(array: Array) -> Array:
     """The same values, every second element of a larger array."""
     if array.ndim == 0:
         return array.copy()
-    wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+    wide = type_of(array).device.backend.module.zeros(
+        (*array.shape[:-1], 2 * array.shape[-1]), array.dtype
+    )
     wide[..., ::2] = array
     return wide[..., ::2]
 
 
-def _fortran(array: Host) -> Host:
-    return np.array(array, order="F")
+def _fortran(array: Array) -> Array:
+    return array.copy(order="F")
 
 
 def _gradients(

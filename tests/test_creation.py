@@ -1,5 +1,6 @@
 """Making Tensors: from data, filled, in ranges, at random; against PyTorch where it says more."""
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -433,6 +434,95 @@ def test_the_state_of_the_generator_comes_back(draw):
     first = draw(generator=generator).tolist()
     generator.set_state(state)
     assert draw(generator=generator).tolist() == first
+
+
+@over_draws
+def test_fork_rng_puts_the_generator_back(draw):
+    gd.manual_seed(3)
+    draw()
+    expected = gd.get_rng_state()
+    with contextlib.suppress(KeyError), gd.random.fork_rng():
+        gd.manual_seed(4)
+        draw()
+        raise KeyError
+    assert gd.get_rng_state() == expected
+    assert gd.initial_seed() == 3
+    with gd.random.fork_rng(devices=[]):
+        first = draw().tolist()
+    with gd.random.fork_rng(enabled=False):
+        assert draw().tolist() == first
+    assert gd.get_rng_state() != expected
+
+
+def test_fork_rng_decorates_functions():
+    @gd.random.fork_rng()
+    def noise(n):
+        gd.manual_seed(0)
+        return gd.rand(n)
+
+    gd.manual_seed(3)
+    expected = gd.get_rng_state()
+    assert noise(4).tolist() == noise(4).tolist()
+    assert gd.get_rng_state() == expected
+
+
+@pytest.mark.parametrize("state", [None, (), ("cuda", 0, (0, 0)), gd.ones(3)], ids=str)
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(ValueError, match=r"expected the state of a generator on cpu, from its get"):
+        gd.set_rng_state(state)
+
+
+def test_seeding_cuda_does_nothing_without_it():
+    if gd.cuda.is_available():
+        pytest.skip("there is a device")
+    gd.cuda.manual_seed(1)
+    gd.cuda.manual_seed_all(1)
+    gd.cuda.seed()
+    gd.cuda.seed_all()
+    assert gd.cuda.get_rng_state_all() == []
+    with pytest.raises(gd.GradcoreError, match="a CUDA device was asked for"):
+        gd.cuda.get_rng_state()
+
+
+@pytest.mark.parametrize("dtype", [gd.complex64, gd.complex128])
+def test_random_complex_numbers(dtype):
+    z = gd.randn(20_000, dtype=dtype)
+    assert z.dtype is dtype
+    values = z.numpy().astype(np.complex128)
+    assert abs((np.abs(values) ** 2).mean() - 1) < 0.05
+    assert abs(values.real.var() - 0.5) < 0.03
+    u = gd.rand((), dtype=dtype).item()
+    assert 0 <= u.real < 1
+    assert 0 <= u.imag < 1
+
+
+@parity
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("int8", 0, 129),
+        ("int8", -129, 3),
+        ("uint8", 0, 257),
+        ("uint8", -1, 3),
+        ("bool", 0, 3),
+        ("int16", 0, 40000),
+    ],
+)
+def test_bounds_that_the_dtype_has_not_are_refused(torch, name, low, high):
+    with pytest.raises(RuntimeError, match="is out of bounds for") as theirs:
+        torch.randint(low, high, (2,), dtype=getattr(torch, name))
+    bound = str(theirs.value).partition(" is")[0]
+    with pytest.raises(RuntimeError, match=f"{bound} is out of bounds for .*{name}"):
+        gd.randint(low, high, (2,), dtype=getattr(gd, name))
+
+
+def test_bounds_beyond_int64_are_refused():
+    for low, high in ((0, 2**63 + 1), (-(2**63) - 1, 0), (0, 2**70)):
+        with pytest.raises(ValueError, match="out of bounds for"):
+            gd.randint(low, high, (2,))
+    assert gd.randint(2**63 - 1, 2**63, (2,)).tolist() == [2**63 - 1] * 2
+    assert gd.randint(255, 256, (2,), dtype=gd.uint8).tolist() == [255, 255]
+    assert gd.randint(0, 2, (9,), dtype=gd.bool).dtype is gd.bool
 
 
 def test_seeds_are_told():

@@ -39,6 +39,7 @@ def test_every_error_is_also_a_builtin_that_users_catch():
         "MissingPackageError": (RuntimeError, ImportError),
         "GraphError": (RuntimeError,),
         "DimensionError": (IndexError,),
+        "OutOfMemoryError": (RuntimeError, MemoryError),
         "ArgumentError": (ValueError, RuntimeError),
         "ArgumentTypeError": (TypeError,),
     }

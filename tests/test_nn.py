@@ -254,6 +254,213 @@ def test_layer_norm_backward_runs_twice_when_it_is_retained(rng):
     assert first.tolist() == second.tolist()
 
 
+@pytest.mark.parametrize("shape", [(700, 200), (3, 70_000), (2, 5000), (1, 1), (70_000, 2)])
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm"])
+def test_norms_of_many_and_of_long_rows(torch, rng, name, shape):
+    arrays = [rng.standard_normal(s).astype(np.float32) for s in (shape, shape[1:], shape[1:])]
+    arrays = arrays[: 3 if name == "layer_norm" else 2]
+    results = []
+    for lib in (gd, torch):
+        x, *parameters = (lib.tensor(a, requires_grad=True) for a in arrays)
+        y = getattr(lib.nn.functional, name)(x, shape[1:], *parameters)
+        (y * y).sum().backward()
+        results.append([y, x.grad, *(t.grad for t in parameters)])
+    for ours, theirs in zip(*results, strict=True):
+        assert_same(ours, theirs, 2e-5 * max(1.0, float(theirs.detach().abs().max())))
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
+@pytest.mark.parametrize("name", ["layer_norm", "rms_norm"])
+@pytest.mark.parametrize(
+    ("dtype", "parameters"),
+    [("float16", "float16"), ("float16", "float32"), ("float64", "float64")],
+)
+def test_norms_of_every_dtype(torch, rng, name, dtype, parameters):
+    arrays = [rng.standard_normal((5, 8)).astype(dtype), rng.standard_normal(8).astype(parameters)]
+    results = []
+    for lib in (gd, torch):
+        x, w = (lib.tensor(a, requires_grad=True) for a in arrays)
+        y = getattr(lib.nn.functional, name)(x, (8,), w)
+        y.sin().sum().backward()
+        results.append((y, x.grad, w.grad))
+    for ours, theirs in zip(*results, strict=True):
+        assert_same(ours, theirs, 1e-2 if dtype == "float16" else 1e-12)
+
+
+def test_double_backward_of_float16_norms_keeps_the_dtypes(rng):
+    for function in (
+        lambda x, w: F.layer_norm(x, (4,), w),
+        lambda x, w: F.rms_norm(x, (4,), w),
+        lambda x, w: F.batch_norm(x, None, None, w, training=True),
+    ):
+        x = gd.tensor(rng.standard_normal((3, 4)).astype(np.float16), requires_grad=True)
+        w = gd.tensor(rng.standard_normal(4).astype(np.float32), requires_grad=True)
+        y = function(x, w)
+        first = gd.autograd.grad(y.sin().sum(), (x, w), create_graph=True)
+        second = gd.autograd.grad(first[0].sum() + first[1].sum(), (x, w))
+        assert [g.dtype for g in (*first, *second)] == [gd.float16, gd.float32] * 2
+
+
+# rms_norm
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
+@pytest.mark.parametrize("weight", ["float16", "float32", "float64", "int64"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+def test_rms_norm_has_pytorchs_dtype(torch, rng, dtype, weight):
+    x = (3 * rng.standard_normal((2, 3))).astype(dtype)
+    w = (3 * rng.standard_normal(3)).astype(weight)
+    y = F.rms_norm(gd.tensor(x), (3,), gd.tensor(w))
+    assert_same(y, torch.nn.functional.rms_norm(torch.tensor(x), (3,), torch.tensor(w)), 4e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rms_norm_without_eps_takes_the_epsilon_of_what_it_computes_in(torch, dtype):
+    x = np.full((1, 4), 1e-4, dtype)
+    y = F.rms_norm(gd.tensor(x), (4,))
+    assert_same(y, torch.nn.functional.rms_norm(torch.tensor(x), (4,)), 1e-3)
+
+
+# batch_norm
+
+
+BATCHES = [(4, 3), (2, 3, 4), (2, 3, 2, 2), (1, 3, 5)]
+
+
+def batch_norm_in(lib, arrays, wanted, training, **options):
+    """What batch_norm gives: the result, the gradients and the running statistics."""
+    x, w, b = (lib.tensor(a, requires_grad=r) for a, r in zip(arrays[:3], wanted, strict=True))
+    mean, var = (lib.tensor(a) for a in arrays[3:])
+    y = lib.nn.functional.batch_norm(x, mean, var, w, b, training, **options)
+    if any(wanted):
+        y.sin().sum().backward()
+    return y, x.grad, w.grad, b.grad, mean, var
+
+
+def batch_arrays(rng, shape, dtype="float64", parameters="float64"):
+    x = rng.standard_normal(shape).astype(dtype)
+    small = [rng.uniform(0.5, 2.0, shape[1]).astype(parameters) for _ in range(4)]
+    return [x, *small]
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", BATCHES)
+def test_batch_norm_is_pytorchs(torch, rng, shape, training, wanted):
+    arrays = batch_arrays(rng, shape)
+    results = [
+        batch_norm_in(lib, arrays, wanted, training, momentum=0.3, eps=0.01) for lib in (gd, torch)
+    ]
+    for ours, theirs in zip(*results, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None:
+            assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("parameters", ["float16", "float32"])
+def test_batch_norm_of_float16(torch, rng, training, parameters):
+    arrays = batch_arrays(rng, (6, 3, 4), "float16", parameters)
+    results = [batch_norm_in(lib, arrays, (True,) * 3, training) for lib in (gd, torch)]
+    for ours, theirs in zip(*results, strict=True):
+        assert_same(ours, theirs, 1e-2)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(9000, 20), (70_000, 2), (5, 7, 4000), (2, 1, 80_000)])
+def test_batch_norm_of_many_elements(torch, rng, shape, training):
+    arrays = batch_arrays(rng, shape, "float32", "float32")
+    found = batch_norm_in(gd, arrays, (True,) * 3, training)
+    exact = batch_norm_in(torch, [a.astype(float) for a in arrays], (True,) * 3, training)
+    for ours, theirs in zip(found, exact, strict=True):
+        ours, theirs = ours.detach().numpy(), theirs.detach().numpy()
+        assert ours.dtype == np.float32
+        assert np.abs(ours - theirs).max() < 5e-6 * max(1.0, np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("shape", BATCHES)
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_derivatives_of_both_orders(rng, shape, training):
+    x, w, b, mean, var = (gd.tensor(a) for a in batch_arrays(rng, shape))
+    inputs = [t.requires_grad_() for t in (x, w, b)]
+
+    def function(x, w, b):
+        return F.batch_norm(x, mean.clone(), var.clone(), w, b, training, eps=0.1)
+
+    assert gd.testing.gradcheck(function, inputs)
+    assert gd.testing.gradgradcheck(function, inputs)
+
+
+@pytest.mark.parametrize("shape", [(50_000, 3), (50, 3, 1000)])
+def test_batch_norm_is_exact_far_from_zero(rng, shape):
+    x = (rng.standard_normal(shape) + 3000).astype(np.float32)
+    wide = x.astype(float)
+    axes = (0, *range(2, len(shape)))
+    expected = (wide - wide.mean(axes, keepdims=True)) / wide.std(axes, keepdims=True)
+    y = F.batch_norm(gd.tensor(x), None, None, training=True)
+    np.testing.assert_allclose(y.numpy(), expected, atol=1e-3)
+
+
+def test_batch_norm_of_equal_large_numbers_is_finite():
+    x = gd.full((1000, 1), 1.1e9)
+    var = gd.ones(1)
+    y = F.batch_norm(x, gd.zeros(1), var, training=True)
+    assert np.isfinite(y.numpy()).all()
+    assert var.item() == pytest.approx(0.9)
+
+
+def test_batch_norm_moves_running_statistics_in_place(torch, rng):
+    x = rng.standard_normal((6, 3)).astype(np.float32)
+    mean, var = np.zeros((3, 2), np.float32)[:, 0], np.ones(3, np.float32)
+    y = F.batch_norm(gd.tensor(x), mean, var, training=True, momentum=0.25)
+    assert y.requires_grad is False
+    np.testing.assert_allclose(mean, 0.25 * x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(var, 0.75 + 0.25 * x.var(0, ddof=1), rtol=1e-5)
+
+
+def test_batch_norm_gradients_are_those_of_the_statistics_it_used(rng):
+    x = gd.tensor(rng.standard_normal((6, 3)), requires_grad=True)
+    mean, var = gd.zeros(3, dtype=gd.float64), gd.full((3,), 4.0, dtype=gd.float64)
+    y = F.batch_norm(x, mean, var, eps=0.0)
+    F.batch_norm(x, mean, var, training=True, momentum=1.0)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 0.5)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 3, 0)])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_of_nothing_leaves_the_running_statistics(torch, rng, shape, training):
+    arrays = batch_arrays(rng, shape)
+    results = [batch_norm_in(lib, arrays, (True,) * 3, training) for lib in (gd, torch)]
+    for ours, theirs in zip(*results, strict=True):
+        assert_same(ours, theirs)
+
+
+def test_batch_norm_refuses_running_statistics_that_require_grad():
+    x, mean = gd.ones(4, 3), gd.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"not differentiable .* 'running_mean'"):
+        F.batch_norm(x, mean, gd.ones(3))
+    with gd.no_grad():
+        assert F.batch_norm(x, mean, gd.ones(3)).tolist() == [[0.0] * 3] * 4
+
+
+@pytest.mark.parametrize(
+    ("x", "small"), [("float32", "float64"), ("float64", "float32"), ("float32", "float16")]
+)
+def test_parameters_of_another_dtype_are_refused(x, small):
+    x, small = gd.ones(4, 3).to(getattr(gd, x)), gd.ones(3).to(getattr(gd, small))
+    for call in (
+        lambda: F.layer_norm(x, (3,), small),
+        lambda: F.batch_norm(x, small, small),
+        lambda: F.batch_norm(x, None, None, bias=small, training=True),
+    ):
+        with pytest.raises(RuntimeError, match="mixed dtype"):
+            call()
+    half, single = gd.ones(4, 3, dtype=gd.float16), gd.ones(3)
+    with pytest.raises(RuntimeError, match="mixed dtype"):
+        F.layer_norm(half, (3,), single, single.half())
+
+
 # dropout
 
 
@@ -277,10 +484,58 @@ def test_dropout_is_repeated_by_its_seed():
     assert F.dropout(x).tolist() == first.tolist()
 
 
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.9])
+def test_the_rate_of_dropout_and_the_independence_of_calls(p):
+    gd.manual_seed(5)
+    n = 200_000
+    error = 5 * math.sqrt(p * (1 - p) / n)
+    first, second = (F.dropout(gd.ones(n), p).numpy() == 0 for _ in range(2))
+    for mask in (first, second):
+        assert abs(mask.mean() - p) < error
+        rows = mask.reshape(-1, 100).sum(1)
+        assert rows.var() == pytest.approx(100 * p * (1 - p), rel=0.15)
+    assert abs(((first - p) * (second - p)).mean()) < error * math.sqrt(p * (1 - p)) + 1e-5
+
+
+@pytest.mark.parametrize("dtype", [gd.float16, gd.float32, gd.float64])
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (0, 3)])
+def test_dropout_drops_the_same_in_every_dtype(dtype, shape):
+    gd.manual_seed(2)
+    expected = F.dropout(gd.ones(*shape, dtype=gd.float64), 0.4).numpy()
+    gd.manual_seed(2)
+    x = gd.ones(*shape, dtype=dtype, requires_grad=True)
+    y = F.dropout(x, 0.4)
+    assert y.dtype is dtype
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-3)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+
+
+def test_higher_derivatives_of_dropout_meet_the_same_mask():
+    x = gd.rand(20, dtype=gd.float64, requires_grad=True)
+    y = F.dropout(x, 0.5)
+    factor, at = (y / x).detach().numpy(), x.detach().numpy()
+    (first,) = gd.autograd.grad((y**3).sum(), x, create_graph=True)
+    (second,) = gd.autograd.grad(first.sum(), x)
+    np.testing.assert_allclose(first.detach().numpy(), 3 * factor**3 * at**2, rtol=1e-12)
+    np.testing.assert_allclose(second.numpy(), 6 * factor**3 * at, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [gd.float16, gd.float32, gd.float64])
+def test_dropout_multiplies_what_it_drops_by_0(dtype):
+    with np.errstate(invalid="ignore"):
+        y = F.dropout(gd.full((100,), math.inf, dtype=dtype), 0.5).numpy()
+    assert set(map(str, y.tolist())) == {"inf", "nan"}
+    assert np.isnan(F.dropout(gd.full((3,), math.nan, dtype=dtype), 0.5).numpy()).all()
+
+
 def test_dropout_of_everything_and_nothing():
     x = gd.tensor([1.0, math.inf])
     assert F.dropout(x, 0.3, training=False) is x
     assert F.dropout(gd.ones(3), 1.0).tolist() == [0, 0, 0]
+    assert F.dropout(gd.ones(3, dtype=gd.float16), 1.0).tolist() == [0, 0, 0]
+    assert F.dropout(gd.ones(3, dtype=gd.float16), 1 - 1e-9).tolist() == [0, 0, 0]
+    assert F.dropout(gd.ones(3), 1e-12).tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="between 0 and 1"):
         F.dropout(x, -0.1)
 

@@ -4,10 +4,12 @@ import functools
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
 
 import gradcore
 from gradcore import testing
+from gradcore.device import CPU
 from gradcore.op import OPS
 from gradcore.samples import Maker
 
@@ -54,6 +56,21 @@ def test_layouts(path, number):
 @over_samples
 def test_float32_stays_float32(path, number):
     testing.check_precision(OPS[path], samples(path)[number])
+
+
+@over_samples
+@pytest.mark.parametrize("dtype", [np.int64, np.bool_])
+def test_whole_numbers_have_the_dtype_they_say(path, number, dtype):
+    def change(array):
+        if array.dtype != np.float64:
+            return array
+        return array > 0 if dtype is np.bool_ else np.clip(array * 3, -9, 9).astype(dtype)
+
+    # The first call of a dtype may take another way than the next.
+    first, again = (
+        testing.evaluate(OPS[path], samples(path)[number], CPU, change) for _ in range(2)
+    )
+    testing.check_same(OPS[path], first, again)
 
 
 @over_samples

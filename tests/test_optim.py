@@ -82,6 +82,28 @@ def test_steps_are_pytorchs(torch, name, options, dtype, tolerance):
             np.testing.assert_allclose(mine.numpy(), value.numpy(), rtol=tolerance, atol=tolerance)
 
 
+def complex_numbers(rng, n):
+    return rng.standard_normal(n) + 1j * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize(("name", "options"), [CASES[7], CASES[9], CASES[12], CASES[17]])
+def test_complex_parameters_are_pytorchs(torch, name, options):
+    found = []
+    for lib in (gd, torch):
+        rng = np.random.default_rng(0)
+        sizes = 6, BLOCK + 3, 6
+        a, b, c = (lib.tensor(complex_numbers(rng, n)) for n in sizes)
+        parameters = [p.requires_grad_() for p in (a, b, c.reshape(2, 3).T)]
+        optimizer = getattr(lib.optim, name)(parameters, **options)
+        for _ in range(3):
+            for p, n in zip(parameters, sizes, strict=True):
+                p.grad = lib.tensor(complex_numbers(rng, n)).reshape(p.shape)
+            optimizer.step()
+        found.append([p.detach().numpy() for p in parameters])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-13)
+
+
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_parameters_keep_their_memory_and_gradients_their_values(name, options):
     rng = np.random.default_rng(0)

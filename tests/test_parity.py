@@ -128,6 +128,7 @@ CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not
 
 NOT_IN_PYTORCH = {
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
+    ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
     ("scatter_add", 2): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 4): "PyTorch's double backward fails where src is larger than index",

@@ -7,22 +7,11 @@ import re
 from pathlib import Path
 
 from gradcore.op import NUMPY_FACES, OPS
-from gradcore_bench.report import duration
-from gradcore_bench.workloads import WORKLOADS
+from gradcore_bench.markdown import NO_GPU_RUN, with_results
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 RESULTS = ROOT / "bench" / "results"
-SHOWN = {
-    ("x * x", "forward"),
-    ("lib.exp(x)", "forward"),
-    ("x @ y", "forward"),
-    ("x.sum()", "forward and backward"),
-    ("lib.softmax(x, dim=1)", "forward and backward"),
-    ("tutorial program", "forward and backward"),
-    ("eleven `* 2`, backward(v)", "forward and backward"),
-    ("MLP training step, batch 32", "forward and backward"),
-}
 BLOCKS = re.findall(r"```python\n(.*?)```\n(?:```text\n(.*?)```)?", README, re.DOTALL)
 
 
@@ -49,41 +38,62 @@ def test_the_continuous_integration_runs_the_test_command():
     assert commands[0] in script
 
 
-def rows_of_results():
-    """The rows of README's tables and the ratios in its text, from the committed results."""
+def test_the_tables_are_those_of_the_committed_results():
+    renewed = with_results(README, RESULTS)
+    assert renewed == README, "run: gradcore-bench report bench/results --readme README.md"
+
+
+def test_the_ratios_in_the_text_are_those_of_the_committed_results():
     overhead = json.loads((RESULTS / "cpu-overhead.json").read_text())
-    rows, ratios = [], {}
-    for row in overhead["overhead"]:
-        ours, theirs = (row["timings"][name]["median"] for name in ("gradcore", "torch"))
-        title = row["title"].replace("lib.", "gd.")
-        ratios[title, row["phase"]] = f"{ours / theirs:.2f}"
-        if (row["title"], row["phase"]) in SHOWN:
-            phase = {"forward": ", recorded", "forward and backward": ", forward and backward"}
-            code = title[:1] in "xg"
-            name = f"`{title}`{phase[row['phase']]}" if code else title
-            rows.append(f"| {name} | {duration(ours)} | {duration(theirs)} | {ours / theirs:.2f} |")
-    medians = {}
-    for cell in json.loads((RESULTS / "cpu-table.json").read_text())["table"]:
-        place = medians.setdefault((cell["workload"], cell["size"], cell["unit"]), {})
-        place[cell["library"]] = cell["timing"]["median"]
-    for (workload, size, unit), found in medians.items():
-        ours, theirs = found["gradcore"], found["torch"]
-        rows.append(
-            f"| {WORKLOADS[workload].title}, {unit} | {size:,} | {duration(ours)} "
-            f"| {duration(theirs)} | {ours / theirs:.2f} |"
-        )
-    return rows, ratios, overhead["imports"]["ratio"]
-
-
-def test_the_numbers_are_those_of_the_committed_results():
-    rows, ratios, imports = rows_of_results()
-    for row in rows:
-        assert row in README, "\n".join(rows)
+    ratios = {(row["title"], row["phase"]): row["ratios"]["torch"] for row in overhead["overhead"]}
     both = "forward and backward"
-    for title, phase in (
+    for place in (
         ("x * x", "forward"),
         ("tutorial program", both),
         ("MLP training step, batch 32", both),
     ):
-        assert ratios[title, phase] in README.partition("## Start")[0], title
-    assert f"takes {imports:.1f} times" in README
+        assert f"{ratios[place]:.2f}" in README.partition("## Start")[0], place
+    assert f"takes {overhead['imports']['ratio']:.1f} times" in README
+
+
+def test_it_says_that_there_is_no_gpu_run_exactly_as_long_as_there_is_none():
+    assert (NO_GPU_RUN in README) == (not list(RESULTS.glob("gpu-*.json")))
+
+
+def made_up_run(date):
+    timing = {"median": 1e-3, "lower": 1e-3, "upper": 1e-3, "rounds": 5, "number": 1}
+    row = {
+        "name": "norm",
+        "title": "norm",
+        "layout": "all axes",
+        "phase": "forward",
+        "size": 2**26,
+        "device": "cuda",
+        "traffic": 2**28,
+        "flops": None,
+        "timings": {"gradcore": timing, "copy": timing | {"median": 0.87e-3}},
+        "failures": {},
+        "goal": {"share": 0.85, "ratio": None},
+        "skipped": "",
+    }
+    environment = {
+        "date": date,
+        "python": "3.11",
+        "versions": {"gradcore": "0"},
+        "devices": {"cuda": f"GPU of {date}"},
+    }
+    return {"environment": environment, "parts": [], "operations": [row]}
+
+
+def test_the_newest_gpu_run_is_told(tmp_path):
+    for file in RESULTS.glob("cpu-*.json"):
+        (tmp_path / file.name).write_text(file.read_text())
+    assert NO_GPU_RUN in with_results(README, tmp_path)
+    for name, date in (("a", "2001-01-01"), ("b", "2002-01-01"), ("c", "2000-01-01")):
+        (tmp_path / f"gpu-{name}.json").write_text(json.dumps(made_up_run(date)))
+    text = with_results(README, tmp_path)
+    assert NO_GPU_RUN not in text
+    assert "GPU of 2002-01-01" in text
+    assert "GPU of 2001-01-01" not in text
+    assert "| norm, all axes | 67,108,864 | forward | 1 ms | 268 GB/s | 0.87 | ≥ 0.85 |" in text
+    assert "Other runs: [gpu-a](bench/results/gpu-a.md), [gpu-c]" in text

@@ -957,27 +957,13 @@ def test_in_place_operations_are_refused(operation):
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: leaf([1.0]).register_hook(print), "hooks on Tensors are not implemented yet"),
-        (
-            lambda: leaf([1.0]).register_post_accumulate_grad_hook(print),
-            "hooks on Tensors are not implemented yet",
-        ),
-        (
-            lambda: (leaf([1.0]) * 2).grad_fn.register_hook(print),
-            "hooks on nodes are not implemented yet",
-        ),
-        (
-            lambda: (leaf([1.0]) * 2).grad_fn.register_prehook(print),
-            "hooks on nodes are not implemented yet",
-        ),
-        (lambda: (leaf([1.0]) * 2).grad_fn.metadata, "metadata is not implemented yet"),
         (gd.inference_mode, "inference_mode is not implemented yet"),
         (
             lambda: grad(leaf([1.0]) * 2, leaf([1.0]), is_grads_batched=True),
             "is_grads_batched is not implemented yet",
         ),
     ],
-    ids=["hook", "post hook", "node hook", "prehook", "metadata", "inference_mode", "batched"],
+    ids=["inference_mode", "batched"],
 )
 def test_what_is_not_there_yet_says_so(call, match):
     with pytest.raises(NotImplementedError, match=match):

@@ -14,6 +14,20 @@ from gradcore_bench.threads import limited, usable_cores
 
 SIZES = ("small", "medium", "large", "huge")
 NAMES = ("tutorial", "mul_mean", "norm", "mlp", "attention")
+OPERATIONS = (
+    "mul_mean",
+    "norm",
+    "sum",
+    "mean",
+    "chain",
+    "softmax",
+    "layer_norm",
+    "cross_entropy",
+    "matmul",
+    "adam",
+    "digits",
+    "tutorial",
+)
 PEERS = ("torch", "numpy", "autograd", "jax")
 DEVICES = ("cpu", "cuda")
 EXAMPLES = """\
@@ -22,6 +36,8 @@ examples:
   gradcore-bench table --against torch numpy      with ratios
   gradcore-bench table --workloads norm --sizes 1000 1000000 --plot norm.png
   gradcore-bench overhead --against torch --check
+  gradcore-bench operations --device cuda --against torch --check
+  gradcore-bench gpu                              all checks of a GPU, in eight minutes
 """
 DEFAULTS: dict[str, Any] = {
     "device": None,
@@ -30,7 +46,10 @@ DEFAULTS: dict[str, Any] = {
     "plot": None,
     "against": [],
     "sizes": ["small", "medium", "large"],
-    "workloads": list(NAMES),
+    "elements": None,
+    "workloads": None,
+    "out": Path("gpu-results"),
+    "readme": None,
     "budget": 0.3,
     "seed": 0,
     "check": False,
@@ -43,12 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = [options.command] if options.command else ["digits", "table"]
     threads = 1 if "overhead" in parts else options.threads or usable_cores()
     try:
-        if options.check and not options.against:
+        if options.check and not options.against and options.command != "gpu":
             raise BenchError("--check needs something to compare with: --against torch")
         require(
             "rich",
-            *(["sklearn"] if "digits" in parts else []),
-            *(["matplotlib"] if options.plot else []),
+            *(["sklearn"] if {"digits", "gpu"} & set(parts) else []),
+            *(["matplotlib"] if options.plot or {"gpu", "report"} & set(parts) else []),
         )
         with limited(threads):
             from gradcore_bench.run import run
@@ -81,6 +100,11 @@ def parser() -> argparse.ArgumentParser:
     digits = command("digits", "train a classifier of handwritten digits on each device")
     table = command("table", "time the workloads at several sizes, CPU against GPU")
     overhead = command("overhead", "time operations and small programs on 2x2 arrays, one thread")
+    operations = command(
+        "operations", "time operations on large arrays, beside a copy of as many bytes"
+    )
+    gpu = command("gpu", "run every check that needs a GPU, and keep what came of it")
+    report = command("report", "draw the results of GPU runs again, and write them into README")
     for each in (main_parser, digits, table):
         _device_options(each)
     for each in (main_parser, digits):
@@ -89,6 +113,9 @@ def parser() -> argparse.ArgumentParser:
     for each in (main_parser, table):
         _table_options(each.add_argument_group("table"))
     _overhead_options(overhead)
+    _operations_options(operations)
+    _gpu_options(gpu)
+    _report_options(report)
     main_parser.set_defaults(**DEFAULTS)
     return main_parser
 
@@ -129,12 +156,50 @@ def _table_options(group: argparse._ActionsContainer) -> None:
 
 
 def _overhead_options(each: argparse.ArgumentParser) -> None:
+    each.add_argument("--device", nargs=1, choices=DEVICES, help="where to run (cpu)")
     each.add_argument("--against", nargs="+", choices=["torch"], help="time it too, in turn")
     each.add_argument(
         "--check", action="store_true", help="fail if a ratio is above its budget; needs --against"
     )
     _timing_options(each)
     _json_option(each)
+
+
+def _operations_options(each: argparse.ArgumentParser) -> None:
+    _device_options(each)
+    each.add_argument(
+        "--elements",
+        nargs="+",
+        type=_positive,
+        metavar="N",
+        help="sizes of the arrays (2**20 on the CPU; 2**16, 2**20 and 2**26 on a GPU)",
+    )
+    each.add_argument(
+        "--workloads",
+        nargs="+",
+        choices=OPERATIONS,
+        metavar="NAME",
+        help=f"of {', '.join(OPERATIONS)} (all)",
+    )
+    each.add_argument("--against", nargs="+", choices=["torch"], help="time it too, in turn")
+    each.add_argument(
+        "--check",
+        action="store_true",
+        help="fail if a goal is missed, or could not be measured; needs --against",
+    )
+    _timing_options(each)
+
+
+def _gpu_options(each: argparse.ArgumentParser) -> None:
+    each.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write the results (gpu-results)"
+    )
+    each.add_argument("--check", action="store_true", help="fail if a goal is missed, too")
+
+
+def _report_options(each: argparse.ArgumentParser) -> None:
+    each.add_argument("results", type=_directory, metavar="DIR", help="holds gpu-*.json")
+    each.add_argument("--readme", type=_file, metavar="FILE", help="renew the results in it")
 
 
 def _timing_options(group: argparse._ActionsContainer) -> None:
@@ -159,6 +224,13 @@ def _file(text: str) -> Path:
     path = Path(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no directory {str(path.parent)!r}")
+    return path
+
+
+def _directory(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no directory {text!r}")
     return path
 
 

@@ -3,12 +3,22 @@
 import datetime
 import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "scikit-learn")
+PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "scikit-learn", "torch")
+GPU_STATE = (
+    "driver_version",
+    "clocks.sm",
+    "clocks.max.sm",
+    "clocks.mem",
+    "clocks.max.mem",
+    "power.limit",
+    "temperature.gpu",
+)
 
 
 def cpu_model() -> str:
@@ -36,13 +46,39 @@ def free_memory() -> int | None:
         return None
 
 
-def describe(*, devices: dict[str, str], libraries: Iterable[Any], threads: int) -> dict[str, Any]:
+def gpu_state(bus_id: str) -> dict[str, str]:
+    """What nvidia-smi says of the GPU on that PCI bus: driver, clocks (MHz), power (W), °C.
+
+    Empty where there is no nvidia-smi.
+    """
+    command = ["nvidia-smi", f"--id={bus_id}", f"--query-gpu={','.join(GPU_STATE)}"]
+    try:
+        told = subprocess.run(
+            [*command, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(zip(GPU_STATE, told.strip().split(", "), strict=False))
+
+
+def describe(
+    *,
+    devices: dict[str, str],
+    libraries: Iterable[Any],
+    threads: int,
+    gpu: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The facts to keep with a run's figures.
 
     Args:
         devices: the model of each device that was used.
         libraries: those that were timed.
         threads: the size of every thread pool.
+        gpu: more of the GPU, if one was used.
     """
     versions = {library.name: library.version for library in libraries}
     for package in PACKAGES:
@@ -58,4 +94,4 @@ def describe(*, devices: dict[str, str], libraries: Iterable[Any], threads: int)
         "devices": devices,
         "cores": os.cpu_count(),
         "threads": threads,
-    }
+    } | ({"gpu": gpu} if gpu else {})

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gradcore_bench.environment import cpu_model, free_memory
+from gradcore_bench.environment import cpu_model, free_memory, gpu_state
 from gradcore_bench.errors import BenchError
 from gradcore_bench.workloads.workload import Array, Lib, Step, Workload
 
@@ -71,8 +71,10 @@ class Library(ABC):
 class TorchLike(Library):
     """A library in PyTorch's spelling; `lib` is its module."""
 
+    lib: Lib
+
     def __init__(self, threads: int) -> None:
-        self.lib: Lib = self.load(self.name)
+        self.lib = self.load(self.name)
         if hasattr(self.lib, "set_num_threads"):
             self.lib.set_num_threads(threads)
         if self.lib.cuda.is_available():
@@ -85,6 +87,12 @@ class TorchLike(Library):
     def gradients(self, holders: Any) -> Sequence[Any]:
         """The leaves' `.grad`."""
         return [holder.grad for holder in holders]
+
+    def why_not(self, device: str) -> str:
+        """Why the library is not timed on the device; empty if it is."""
+        if device in self.devices:
+            return ""
+        return f"{self.name} {self.version} finds no CUDA device: it is not timed on the GPU"
 
     def to_numpy(self, value: Any) -> Array:
         """The Tensor's value, on the host."""
@@ -101,6 +109,11 @@ class TorchLike(Library):
             return time.perf_counter_ns()
 
         return now
+
+    def release(self, device: str) -> None:
+        """Gives the device's memory that the library keeps for later back to the others."""
+        if device == CUDA:
+            self.lib.cuda.empty_cache()
 
 
 class Gradcore(TorchLike):
@@ -126,12 +139,56 @@ class Gradcore(TorchLike):
             return str(self.lib.cuda.get_device_name())
         return cpu_model()
 
+    @property
+    def cupy(self) -> Any:
+        """The module that runs gradcore's CUDA Tensors."""
+        return self.lib.device(CUDA).backend.module
+
     def free_memory(self, device: str) -> int | None:
         """Bytes that can still be had on the device, or None where that is not known."""
         if device == CPU:
             return free_memory()
-        told = getattr(self.lib.cuda, "mem_get_info", None)
-        return None if told is None else int(told()[0])
+        pool = self.cupy.get_default_memory_pool()
+        return int(self.cupy.cuda.runtime.memGetInfo()[0] + pool.free_bytes())
+
+    def release(self, device: str) -> None:
+        """Empties CuPy's memory pool."""
+        if device == CUDA:
+            self.cupy.get_default_memory_pool().free_all_blocks()
+
+    def copy_step(self, traffic: int | None, device: str) -> Callable[[], Any] | None:
+        """A function that copies on the GPU, reading and writing `traffic` bytes altogether.
+
+        None where there is nothing to copy, or no GPU.
+        """
+        if device == CPU or not traffic:
+            return None
+        cupy = self.cupy
+        size = traffic // 2
+        source, target = cupy.zeros(size, "uint8"), cupy.zeros(size, "uint8")
+        copy, kind = cupy.cuda.runtime.memcpyAsync, cupy.cuda.runtime.memcpyDeviceToDevice
+        stream = cupy.cuda.get_current_stream().ptr
+        return lambda: copy(target.data.ptr, source.data.ptr, size, kind, stream)
+
+    def gpu_facts(self) -> dict[str, Any]:
+        """What a GPU's timings depend on beside the code: hardware, driver, clocks, versions."""
+        runtime = self.cupy.cuda.runtime
+        device = runtime.getDevice()
+        properties = runtime.getDeviceProperties(device)
+        return {
+            "compute capability": f"{properties['major']}.{properties['minor']}",
+            "multiprocessors": properties["multiProcessorCount"],
+            "memory": properties["totalGlobalMem"],
+            "L2 cache": properties.get("l2CacheSize"),
+            "CUDA of the driver": _cuda_version(runtime.driverGetVersion()),
+            "CUDA of CuPy": _cuda_version(runtime.runtimeGetVersion()),
+            **gpu_state(runtime.deviceGetPCIBusId(device)),
+        }
+
+
+def _cuda_version(number: int) -> str:
+    """12090 is 12.9."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 class Torch(TorchLike):

@@ -1,6 +1,7 @@
 """The overhead table: what an operation costs when its array has four elements.
 
-Each row is a statement, run as it stands in gradcore and in PyTorch (`lib`), on one thread.
+Each row is a statement, run as it stands in gradcore and in PyTorch (`lib`), on one thread. On a
+GPU the same statements measure how fast Python hands it work.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +67,7 @@ PROGRAMS: Mapping[str, str] = {
     f"MLP training step, batch {Mlp.sizes['small']}": "mlp_step()",
 }
 
-# gradcore's time over PyTorch's, at most.
+# gradcore's time over PyTorch's, at most, on the CPU.
 BUDGETS: Mapping[tuple[str, str], float] = {
     ("x * x", FORWARD): 0.6,
     ("tutorial program", BOTH): 0.45,
@@ -82,6 +83,7 @@ class Row:
     phase: str
     timings: Mapping[str, Timing]
     budget: float | None
+    device: str = CPU
 
     def ratio(self, peer: str) -> float:
         """The time of gradcore over that of the peer."""
@@ -97,21 +99,21 @@ class Row:
         )
 
 
-def names(lib: Lib) -> dict[str, Any]:
+def names(lib: Lib, device: str = CPU) -> dict[str, Any]:
     """What the statements refer to."""
 
     def leaf(*values: Any) -> Any:
-        return lib.tensor(values, requires_grad=True)
+        return lib.tensor(values, device=device, requires_grad=True)
 
     return {
         "lib": lib,
         "x": leaf((0.7, 1.3), (1.1, 0.9)),
         "y": leaf((1.2, 0.6), (0.8, 1.4)),
         "w": leaf(0.4, -1.2, 0.3),
-        "v": lib.tensor([0.1, 1.0, 0.0001]),
-        "mask": lib.tensor([[True, False], [False, True]]),
-        "index": lib.tensor([1, 0]),
-        "mlp_step": WORKLOADS["mlp"].step(lib, Mlp.sizes["small"], CPU),
+        "v": lib.tensor([0.1, 1.0, 0.0001], device=device),
+        "mask": lib.tensor([[True, False], [False, True]], device=device),
+        "index": lib.tensor([1, 0], device=device),
+        "mlp_step": WORKLOADS["mlp"].step(lib, Mlp.sizes["small"], device),
     }
 
 
@@ -120,8 +122,16 @@ def backward_of(operation: str) -> str:
     return f"x.grad = y.grad = None\n({operation}).backward(g)"
 
 
+def placed(program: str, device: str) -> str:
+    """The program, making its Tensors on the device."""
+    if device == CPU:
+        return program
+    return program.replace("requires_grad=True", f"device={device!r}, requires_grad=True")
+
+
 def measure(
     libraries: Sequence[TorchLike],
+    device: str = CPU,
     *,
     budget: float,
     advance: Callable[[str], object] = lambda label: None,
@@ -130,20 +140,28 @@ def measure(
 
     Args:
         libraries: gradcore and its peers, those in PyTorch's spelling.
+        device: where; peers that have none are left out.
         budget: seconds per row and library.
         advance: called before each row with its title.
     """
-    known = {library.name: names(library.lib) for library in libraries}
+    libraries = [library for library in libraries if device in library.devices]
+    known = {library.name: names(library.lib, device) for library in libraries}
     rows = []
 
     def row(title: str, phase: str, statement: str, **more: Mapping[str, Any]) -> None:
         clocks = [
-            Clock(statement, **known[library.name], **more.get(library.name, {}))
+            Clock(
+                statement,
+                now=library.now(device),
+                **known[library.name],
+                **more.get(library.name, {}),
+            )
             for library in libraries
         ]
         timings = interleave(clocks, budget=budget)
         named = {library.name: timing for library, timing in zip(libraries, timings, strict=True)}
-        rows.append(Row(title, phase, named, BUDGETS.get((title, phase))))
+        bound = BUDGETS.get((title, phase)) if device == CPU else None
+        rows.append(Row(title, phase, named, bound, device))
 
     for operation in OPERATIONS:
         advance(operation)
@@ -155,5 +173,5 @@ def measure(
         row(operation, BOTH, backward_of(operation), **cotangents)
     for title, program in PROGRAMS.items():
         advance(title)
-        row(title, BOTH, program)
+        row(title, BOTH, placed(program, device))
     return rows

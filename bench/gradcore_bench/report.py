@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gradcore_bench import operations
+from gradcore_bench.libraries import CPU
 from gradcore_bench.overhead import BOTH, FORWARD, Row
 from gradcore_bench.table import Cell
 from gradcore_bench.workloads import WORKLOADS
@@ -28,6 +30,17 @@ def duration(seconds: float) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"
+
+
+def rate(row: operations.Row) -> str:
+    """Bytes or floating-point operations per second, three digits and a unit."""
+    if row.rate is None:
+        return ""
+    unit = "B/s" if row.traffic else "FLOP/s"
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if row.rate >= scale:
+            return f"{row.rate / scale:.3g} {prefix}{unit}"
+    return f"{row.rate:.3g} {unit}"
 
 
 def ratio(value: float, budget: float | None = None) -> Text:
@@ -92,7 +105,7 @@ def overhead(rows: Sequence[Row]) -> Table:
     libraries = list(rows[0].timings)
     peers = libraries[1:]
     shown = Table(
-        title="2x2 float32 on the CPU, one thread, median",
+        title=f"2x2 float32 on {rows[0].device.upper()}, one thread, median",
         caption="ratio: gradcore's time over the peer's." if peers else None,
     )
     shown.add_column("statement")
@@ -124,6 +137,78 @@ def overhead(rows: Sequence[Row]) -> Table:
             cells.append("" if budget is None else f"≤ {budget:g}")
         shown.add_row(*cells)
     return shown
+
+
+OPERATION_HEAD = ("operation", "elements or batch", "pass", "gradcore", "rate", "of copy")
+
+
+def operation_lines(rows: Sequence[operations.Row]) -> tuple[list[str], list[list[str]]]:
+    """The head and the lines of a table of operations on one device; a missed goal has a `!`."""
+    libraries = dict.fromkeys(name for row in rows for name in row.timings)
+    peers = [name for name in libraries if name not in ("gradcore", operations.COPY)]
+    head = [*OPERATION_HEAD]
+    for peer in peers:
+        head += [peer, "ratio"]
+    head.append("goal")
+    lines = []
+    for row in rows:
+        line = [row.label, f"{row.size:,}", row.phase]
+        ours = row.timings.get("gradcore")
+        line.append(duration(ours.median) if ours else "failed" if row.failures else "not run")
+        line += [rate(row), "" if row.share is None else f"{row.share:.2f}"]
+        for peer in peers:
+            theirs, ratio = row.timings.get(peer), row.ratio(peer)
+            line.append(duration(theirs.median) if theirs else "")
+            line.append("" if ratio is None else f"{ratio:.2f}")
+        line.append(goal(row))
+        lines.append(line)
+    return head, lines
+
+
+def remarks(rows: Iterable[operations.Row]) -> list[str]:
+    """What failed or was not run, and which goals were missed, a line for each."""
+    lines = []
+    for row in rows:
+        for library, why in row.failures.items():
+            lines.append(f"failed: {row.place}, {row.device}, in {library}: {why}")
+        if row.skipped:
+            lines.append(f"not run: {row.place}, {row.device}: {row.skipped}")
+        if row.missed:
+            lines.append(f"goal missed: {row.place}: {row.missed}")
+    return lines
+
+
+def goal(row: operations.Row) -> str:
+    """The bound of the share or of the ratio, with a mark if it was missed."""
+    found = row.goal
+    bound = "" if found.share is None else f"≥ {found.share:g}"
+    if found.ratio is not None:
+        bound = f"≤ {found.ratio:g}"
+    return f"{bound} !" if row.missed else bound
+
+
+def operations_tables(rows: Sequence[operations.Row]) -> list[Table]:
+    """The rows, a table for each device."""
+    tables = []
+    for device in dict.fromkeys(row.device for row in rows):
+        shown = Table(
+            title=f"float32 on {device.upper()}, median",
+            caption="rate: what must be moved or computed, over the time."
+            + (" of copy: the time of a copy of as many bytes, over it." if device != CPU else ""),
+        )
+        head, lines = operation_lines([row for row in rows if row.device == device])
+        for name in head:
+            left = name in ("operation", "pass")
+            shown.add_column(name, justify="left" if left else "right")
+        last = lines[0][0]
+        for line in lines:
+            if line[0] != last:
+                shown.add_section()
+            last = line[0]
+            style = "red" if line[-1].endswith("!") else None
+            shown.add_row(*(Text(each) for each in line), style=style)
+        tables.append(shown)
+    return tables
 
 
 def cells_as_data(cells: Iterable[Cell]) -> list[dict[str, Any]]:

@@ -50,23 +50,24 @@ class Clock:
         """Seconds that one block takes."""
         return self._timer.timeit(self.number) * 1e-9
 
-    def calibrate(self) -> float:
-        """Sets `number` so that a block takes `BLOCK` seconds; returns what it takes, seconds."""
+    def calibrate(self, least: float = BLOCK) -> float:
+        """Sets `number` so that a block takes `least` seconds; returns what it takes, seconds."""
         self.block()  # compiles kernels, fills caches
-        while (seconds := self.block()) < BLOCK:
-            growth = 1.2 * BLOCK / max(seconds, 1e-9)
+        while (seconds := self.block()) < least:
+            growth = 1.2 * least / max(seconds, 1e-9)
             self.number = math.ceil(self.number * min(growth, 10.0))
         return seconds
 
 
-def interleave(clocks: Sequence[Clock], *, budget: float) -> list[Timing]:
+def interleave(clocks: Sequence[Clock], *, budget: float, block: float = BLOCK) -> list[Timing]:
     """Times several clocks in turn.
 
     Args:
         clocks: one per library.
         budget: seconds for each of them; the fewest rounds are done whatever they take.
+        block: seconds one block should take at least.
     """
-    seconds = sum([clock.calibrate() for clock in clocks])
+    seconds = sum([clock.calibrate(block) for clock in clocks])
     rounds = min(max(int(budget * len(clocks) / seconds), ROUNDS[0]), ROUNDS[1])
     samples: list[list[float]] = [[] for _ in clocks]
     turns = list(zip(clocks, samples, strict=True))

@@ -4,16 +4,20 @@ from ..engine import backward, grad
 from ..mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..testing import gradcheck, gradgradcheck
 from . import function
+from .drawing import draw
 from .function import Function
+from .inspection import graph_report
 
 __all__ = [
     "Function",
     "backward",
+    "draw",
     "enable_grad",
     "function",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "graph_report",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",

@@ -9,12 +9,10 @@ from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
+from ..ops.dropout import dropout
 from ..ops.layer import (
-    dropout,
     embedding,
-    layer_norm,
     linear,
-    normalize,
     one_hot,
     scaled_dot_product_attention,
 )
@@ -28,9 +26,11 @@ from ..ops.loss import (
     nll_loss,
     smooth_l1_loss,
 )
+from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..tensor import Tensor
 
 __all__ = [
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
@@ -50,6 +50,7 @@ __all__ = [
     "normalize",
     "one_hot",
     "relu",
+    "rms_norm",
     "scaled_dot_product_attention",
     "sigmoid",
     "silu",

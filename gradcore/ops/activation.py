@@ -174,6 +174,7 @@ _log_sigmoid = primitive(
     lambda xp, x: xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.absolute(x))),
     # sigmoid(-x) = 1 - exp(y), which keeps its digits where y is near 0.
     lambda xp, g, y: g * -xp.expm1(y),
+    elementwise=True,
 )
 
 
@@ -204,6 +205,7 @@ _softplus = primitive(
     lambda xp, g, y, x, beta, threshold: xp.where(
         x * beta > threshold, g, g * -xp.expm1(-beta * y)
     ),
+    elementwise=True,
 )
 
 
@@ -243,6 +245,7 @@ _leaky_relu = primitive(
         xp.maximum(x, x * slope) if 0 <= slope <= 1 else xp.where(x > 0, x, x * slope)
     ),
     lambda xp, g, x, slope: xp.where(x > 0, g, g * slope),
+    elementwise=True,
 )
 
 
@@ -276,6 +279,7 @@ _elu = primitive(
     # `where` inside too: exp of a large x, which is not used, would be infinite. By x < 0, so that
     # the second derivative at 0 is 0, as in PyTorch.
     lambda xp, g, x, alpha: xp.where(x > 0, g, g * (alpha * xp.exp(xp.where(x < 0, x, 0.0)))),
+    elementwise=True,
 )
 
 
@@ -345,10 +349,15 @@ _log_softmax = primitive(
 )
 WIDE: Final = frozenset({dtypes.float32, dtypes.float64})
 """Dtypes in which sums are accumulated as they are; float16 goes by way of float32."""
+_CUDA_HALF: Final = len(dtypes.ALL) + dtypes.float16.code
+"""The `TensorType.code` of float16 on CUDA, where kernels accumulate in float32."""
 
 
 def _along(function: Callable[..., Tensor], name: str, input: Any, dim: Any, dtype: Any) -> Tensor:
-    """`function` along `dim` of `input` in `dtype`; float16 is computed in float32."""
+    """`function` along `dim` of `input` in `dtype`; float16 is computed in float32.
+
+    A kernel does so itself.
+    """
     x = operand(name, input)
     if not isinstance(x, Tensor):
         raise ArgumentTypeError(
@@ -359,7 +368,7 @@ def _along(function: Callable[..., Tensor], name: str, input: Any, dim: Any, dty
         x = x.to(dtypes.to_dtype(dtype))
     x = floating(name, x)
     number = dim if x._shape else None
-    if x._type.dtype in WIDE:
+    if x._type.dtype in WIDE or x.is_cuda:
         return function(x, number)
     return function(x.float(), number).to(x._type.dtype)
 
@@ -392,7 +401,7 @@ def _direct(input: Any, dim: Any, dtype: Any) -> bool:
         input.__class__ is Tensor
         and dim.__class__ is int
         and dtype is None
-        and input._type.dtype in WIDE
+        and (input._type.dtype in WIDE or input._type.code == _CUDA_HALF)
         and -len(input._shape) <= dim < len(input._shape)
     )
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
-from ..device import Device, TensorType
+from ..device import CPU, Device, TensorType, cupy_backend
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
 from ..samples import bad, sample
@@ -38,13 +38,25 @@ _to_copy = primitive(
     lambda xp, x, source, target: xp.send(x, source, target),
     lambda xp, g, source, target: xp.send(g, target, source),
 )
+_to_copy_later = primitive(
+    "to_copy",
+    lambda xp, x, source, target: xp.send(x, source, target, True),
+    lambda xp, g, source, target: xp.send(g, target, source),
+)
 _clone = primitive("clone", lambda xp, x, order: x.copy(order=order), lambda xp, g: g)
 
 
-def _convert(x: Tensor, target: TensorType) -> Tensor:
+def _convert(x: Tensor, target: TensorType, non_blocking: bool = False) -> Tensor:
     source = x._type
-    result: Tensor = x if source is target else _to_copy(x, source, target)
-    return result
+    if source is target:
+        return x
+    copied: Tensor = (_to_copy_later if non_blocking else _to_copy)(x, source, target)
+    if copied._type is not target:
+        # Of a result of the class and dtype of its operand, a primitive takes the device to be too.
+        copied._type = target
+        if copied._node is not None:
+            copied._node.type = target
+    return copied
 
 
 def _as_numpy_type(x: Tensor, dtype: Any, *, copy: bool = True, device: Any = None) -> Tensor:
@@ -101,7 +113,10 @@ def to(
             dtype, or another Tensor.
         dtype: element type of the result, the same by default. Complex to real takes the real
             part, floating point to integer cuts off.
-        non_blocking: has no effect.
+        non_blocking: do not wait for a copy from or to a CUDA device. From the CPU the Tensor must
+            be in pinned memory (`pin_memory`), else there is no effect, and must not be changed
+            before the copy is made. To the CPU the result is in pinned memory, and must not be
+            read before the current stream has been waited for (`gradcore.cuda.synchronize`).
         copy: copy even where nothing changes.
         memory_format: `gradcore.preserve_format`.
 
@@ -111,6 +126,7 @@ def to(
     Raises:
         MissingPackageError: a CUDA device is asked for, and CuPy is not installed.
         DeviceError: there is no such device.
+        OutOfMemoryError: it has not enough memory.
         ArgumentTypeError: the dtype or the device is none.
     """
     source = input._type
@@ -131,8 +147,7 @@ def to(
         target = TensorType(place, source.dtype if dtype is None else dtypes.to_dtype(dtype))
     order = "K" if memory_format is None else _order("to", memory_format)
     if source is not target:
-        moved: Tensor = _to_copy(input, source, target)
-        return moved
+        return _convert(input, target, bool(non_blocking))
     if copy:
         copied: Tensor = _to_same(input, order)
         return copied
@@ -150,7 +165,7 @@ def _open(device: Any) -> Device:
 
 @public(path="Tensor.cpu", methods=("cpu",), samples=lambda make: [sample(make.real(2, 3))])
 def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
-    """The Tensor on the CPU; itself where it is there already."""
+    """The Tensor on the CPU; itself where it is there already. Waits for the device."""
     if memory_format is not None:
         _order("cpu", memory_format)
     return _convert(input, TensorType(_open("cpu"), input._type.dtype))
@@ -164,24 +179,63 @@ def cuda(
     Args:
         input: `(*)`, any dtype.
         device: which one: its number, `"cuda:1"` ...; the current one by default.
-        non_blocking: has no effect.
+        non_blocking: as for `Tensor.to`.
         memory_format: `gradcore.preserve_format`.
 
     Raises:
         MissingPackageError: CuPy is not installed.
         DeviceError: there is no such device.
+        OutOfMemoryError: it has not enough memory.
         ArgumentError: the device named is not a CUDA device.
     """
     if memory_format is not None:
         _order("cuda", memory_format)
     place = _open("cuda" if device is None else device)
-    if not place.kind:
+    if place.type != "cuda":
         raise ArgumentError(f"cuda(): Invalid device, must be cuda device, but got {place}.")
-    return _convert(input, TensorType(place, input._type.dtype))
+    return _convert(input, TensorType(place, input._type.dtype), non_blocking)
 
 
-# No operation for the suite: it needs a device.
-setattr(Tensor, cuda.__name__, cuda)
+_pin = primitive("pin_memory", lambda xp, x: cupy_backend().pin(x), lambda xp, g: g)
+
+
+def pin_memory(input: Tensor, device: Any = None) -> Tensor:
+    """A copy in pinned (page-locked) memory of the CPU; itself where it is there already.
+
+    Args:
+        input: `(*)`, any dtype, on the CPU.
+        device: without effect: pinned memory serves all CUDA devices.
+
+    Raises:
+        MissingPackageError: CuPy is not installed.
+        DeviceError: there is no CUDA device.
+        ArgumentError: the Tensor is on a CUDA device.
+    """
+    if input._type.device is not CPU:
+        raise ArgumentError(
+            f"cannot pin '{input._type}': only dense CPU tensors can be pinned. "
+            "Use .cpu() to copy it to host memory first."
+        )
+    pinned: Tensor = input if cupy_backend().is_pinned(input._array) else _pin(input)
+    return pinned
+
+
+def is_pinned(input: Tensor, device: Any = None) -> bool:
+    """True if the Tensor is in pinned memory of the CPU; False where there is no CUDA.
+
+    Args:
+        input: `(*)`, any dtype.
+        device: without effect.
+    """
+    # Without CUDA nothing is pinned, and asking must not start it.
+    if input._type.device is not CPU or not cupy_backend.cache_info().currsize:
+        return False
+    return cupy_backend().is_pinned(input._array)
+
+
+# No operations for the suite: they need a device.
+for _method in (cuda, pin_memory, is_pinned):
+    setattr(Tensor, _method.__name__, _method)
 
 
 def _cast(name: str, dtype: dtypes.dtype) -> Any:
@@ -261,7 +315,7 @@ def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     Args:
         input: `(*)`, any dtype.
         dtype: a dtype, or a name as this function gives it.
-        non_blocking: has no effect.
+        non_blocking: as for `Tensor.to`.
 
     Raises:
         ArgumentError: `dtype` is a string, and not such a name.
@@ -270,7 +324,8 @@ def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     if dtype is None:
         return repr(input._type)
     if not isinstance(dtype, str):
-        return _convert(input, TensorType(input._type.device, dtypes.to_dtype(dtype)))
+        wanted = TensorType(input._type.device, dtypes.to_dtype(dtype))
+        return _convert(input, wanted, non_blocking)
     place, _, label = dtype.rpartition(".")
     if label not in _BY_LABEL:
         raise ArgumentError(f"type(): invalid type: {dtype!r}; expected 'gradcore.FloatTensor' ...")
@@ -279,7 +334,7 @@ def type_(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         device = _open("cpu")
     elif not device.kind:
         device = _open("cuda")
-    return _convert(input, TensorType(device, _BY_LABEL[label]))
+    return _convert(input, TensorType(device, _BY_LABEL[label]), non_blocking)
 
 
 @public(

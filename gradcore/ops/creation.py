@@ -310,8 +310,12 @@ def _made(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -
 def _filled(shape: tuple[int, ...], value: Any, kind: TensorType, requires_grad: bool) -> Tensor:
     if requires_grad:
         _may_require_grad(kind.dtype)
-    array = np.empty(shape, kind.numpy) if kind.device is CPU else _empty(shape, kind)
-    array.fill(value)  # numpy.ones and numpy.full do the same in twice the time
+    if kind.device is CPU:
+        array = np.empty(shape, kind.numpy)
+        array.fill(value)  # numpy.ones and numpy.full do the same in twice the time
+    else:
+        make = lambda module: module.full(shape, value, kind.numpy)
+        array = kind.device.backend.on(kind.device, make)
     return new_tensor(array, kind, shape, requires_grad)
 
 
@@ -540,15 +544,9 @@ def _random(
 ) -> Tensor:
     if not kind.recordable:
         raise DTypeError(f"{name}: not implemented for {kind.dtype}; expected a floating dtype.")
-    source = getattr(_generator(generator, kind), draw)
-    if kind.dtype.is_complex:
-        real = kind.dtype.to_real().dtype
-        array = source(shape, real) + 1j * source(shape, real)
-        if draw == "normal":
-            array = array * real.type(math.sqrt(0.5))  # variance 1 in all
-    else:
-        array = source(shape, kind.numpy)
-    array = kind.asarray(array)
+    array = getattr(_generator(generator, kind), draw)(shape, kind.numpy)
+    if not shape and kind.device is CPU:
+        array = np.asarray(array)  # NumPy draws a scalar
     return new_tensor(array, kind, array.shape, requires_grad)
 
 
@@ -589,7 +587,7 @@ def randint(
     """Random integers in [low, high), int64 unless `dtype` is given; `randint(high, size)` from 0.
 
     Raises:
-        ArgumentError: `high` is not above `low`.
+        ArgumentError: `high` is not above `low`, or a bound is no number of the dtype.
     """
     if size is None:
         low, high, size = 0, low, high
@@ -602,8 +600,21 @@ def randint(
     kind = _kind(dtypes.int64 if dtype is None else dtype, device)
     if requires_grad:
         _may_require_grad(kind.dtype)
-    array = _generator(generator, kind).integers(low, high, _shape("randint", (size,)))
-    return _leaf(_cast(array, kind.dtype), requires_grad)
+    least, most = _drawable(kind.dtype)
+    for bound, value in (("from", low), ("to - 1", high - 1)):
+        if not least <= value <= most:
+            raise ArgumentError(f"randint: {bound} is out of bounds for {kind.dtype}: {value}.")
+    shape = _shape("randint", (size,))
+    array = _generator(generator, kind).integers(low, high, shape, kind.numpy)
+    return _leaf(array, requires_grad)
+
+
+def _drawable(dtype: dtypes.dtype) -> tuple[int, int]:
+    """The least and the largest integer that `randint` gives; it draws them as int64."""
+    if dtype is dtypes.bool_:
+        return 0, 1
+    limits = np.iinfo(np.int64 if dtype.is_inexact else dtype.dtype)
+    return int(limits.min), min(int(limits.max), 2**63 - 1)
 
 
 def randperm(
@@ -619,7 +630,7 @@ def randperm(
     if requires_grad:
         _may_require_grad(kind.dtype)
     (n,) = _shape("randperm", (n,))
-    return _leaf(_cast(_generator(generator, kind).permutation(n), kind.dtype), requires_grad)
+    return _leaf(_generator(generator, kind).permutation(n, kind.numpy), requires_grad)
 
 
 def rand_like(

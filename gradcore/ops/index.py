@@ -64,6 +64,18 @@ def _too_many(x: Tensor) -> DimensionError:
     return DimensionError(f"too many indices for tensor of dimension {x.ndim}.")
 
 
+def _on_host(item: Any) -> Any:
+    """An item of an index; if it is a CuPy array, as a NumPy array."""
+    return item.get() if hasattr(item, "get") else item
+
+
+def _wrong(places: Array, n: int) -> int | None:
+    """The first place that a dimension of length `n` does not have."""
+    places = _on_host(places)
+    found = places[(places < -n) | (places >= n)]
+    return int(found[0]) if found.size else None
+
+
 def _not_indexed(x: Tensor, index: Index, error: Exception) -> NoReturn:
     """Raise what the user should read where `x[index]` failed."""
     if isinstance(error, GradcoreError):
@@ -84,6 +96,7 @@ def _not_indexed(x: Tensor, index: Index, error: Exception) -> NoReturn:
             dim += x.ndim - used
             continue
         size = _size_of(item)
+        item = _on_host(item)
         if hasattr(item, "dtype") and item.dtype == np.bool_:
             for d, n in enumerate(item.shape):
                 if n != x._shape[dim + d]:
@@ -93,15 +106,15 @@ def _not_indexed(x: Tensor, index: Index, error: Exception) -> NoReturn:
                     ) from error
             shapes.append((int(item.sum()),))
         elif hasattr(item, "dtype") or isinstance(item, int):
-            values = np.atleast_1d(item)
+            values = np.array([item]) if isinstance(item, int) else item.reshape(-1)
             shapes.append(getattr(item, "shape", ()))
             n = x._shape[dim]
-            wrong = values[(values < -n) | (values >= n)]
-            if wrong.size and not n:
+            wrong = _wrong(values, n)
+            if wrong is not None and not n:
                 raise DimensionError("index is out of bounds for dimension with size 0.") from error
-            if wrong.size:
+            if wrong is not None:
                 raise DimensionError(
-                    f"index {wrong[0]} is out of bounds for dimension {dim} with size {n}."
+                    f"index {wrong} is out of bounds for dimension {dim} with size {n}."
                 ) from error
         dim += size
     try:
@@ -295,13 +308,11 @@ def _array_of(item: Any, x: Tensor) -> Any:
     """A Python int or bool, or a raw integer or bool array, for an item of an index."""
     if isinstance(item, Tensor):
         raw = item._array
-        if item._type.device is not x._type.device:
-            if item.is_cuda:
-                raise DeviceError(
-                    "indices should be either on cpu or on the same device as the indexed tensor "
-                    f"({x.device}), and one is on {item.device}. Move it with .to()."
-                )
-            raw = x._type.device.backend.send(raw, x._type.device)
+        if item.is_cuda and item._type.device is not x._type.device:
+            raise DeviceError(
+                "indices should be either on cpu or on the same device as the indexed tensor "
+                f"({x.device}), and one is on {item.device}. Move it with .to()."
+            )
         allowed = "bui" if item._type.dtype.itemsize in (1, 4, 8) else ""
         if item._type.dtype.name == "int8":
             allowed = ""
@@ -314,10 +325,8 @@ def _array_of(item: Any, x: Tensor) -> Any:
         else:
             raise DimensionError(_NO_INDEX.format(type(item).__qualname__))
         # The graph keeps it, so it must not change with the user's array.
-        if isinstance(raw, np.ndarray):
-            raw = raw.copy() if raw is item and x._requires_grad and raw.ndim else raw
-            if x.is_cuda:
-                raw = x._type.device.backend.send(raw, x._type.device)
+        if raw is item and x._requires_grad and raw.ndim:
+            raw = _at(x, raw.copy)
         allowed = "bui"
     kind = raw.dtype.kind
     if kind not in allowed:
@@ -334,10 +343,20 @@ def _array_of(item: Any, x: Tensor) -> Any:
             UserWarning,
             stacklevel=4,
         )
-        raw = raw != 0
     if not raw.ndim:
-        return raw.item()
-    return raw if raw.dtype == np.bool_ or kind == "i" else raw.astype(np.int64)
+        value = raw.item()
+        return value != 0 if raw.dtype == np.uint8 else value
+    if x.is_cuda and isinstance(raw, np.ndarray):
+        raw = x._type.device.backend.send(raw, x._type.device)
+    if kind != "u":
+        return raw
+    return _at(x, lambda: raw != 0 if raw.dtype == np.uint8 else raw.astype(np.int64))
+
+
+def _at(x: Tensor, make: Callable[[], Any]) -> Any:
+    """What `make()` gives where the current device is that of `x`."""
+    device = x._type.device
+    return device.backend.on(device, lambda module: make())
 
 
 def _nested(items: Any) -> Any:
@@ -389,8 +408,7 @@ def _general(x: Tensor, index: Index) -> Tensor:
             apply = _insert
         elif isinstance(item, bool):
             basic.append(None)
-            places = np.zeros(int(item), np.int64)
-            advanced.append(x._type.asarray(places))
+            advanced.append(_zero_places(x, int(item)))
             apply = _insert
             arrays += 1
         elif isinstance(item, int):
@@ -412,6 +430,11 @@ def _general(x: Tensor, index: Index) -> Tensor:
     return _index_some(x, tuple(advanced))
 
 
+def _zero_places(x: Tensor, count: int) -> Array:
+    """The place 0, `count` times, on the device of `x`."""
+    return _at(x, lambda: x._type.device.backend.module.zeros(count, np.int64))
+
+
 def _without_masks(x: Tensor, items: list[Any]) -> list[Any]:
     """An index with the places where masks are true instead of the masks."""
     found: list[Any] = []
@@ -421,7 +444,7 @@ def _without_masks(x: Tensor, items: list[Any]) -> list[Any]:
             continue
         if item.shape != x._shape[len(found) : len(found) + item.ndim]:
             _not_indexed(x, tuple(items), IndexError())
-        found += item.nonzero()
+        found += _at(x, item.nonzero)
     return found
 
 
@@ -571,7 +594,7 @@ def _places(name: str, index: Any, x: Tensor, argument: str = "index") -> Array:
         )
     if isinstance(raw, np.ndarray | np.generic):
         raw = np.array(raw) if x._requires_grad else np.asarray(raw)
-    return x._type.asarray(raw)
+    return x._type.device.backend.send(raw, x._type.device)
 
 
 def _cut(xp: Namespace, x: Any, shape: Shape, dim: int) -> Any:
@@ -590,10 +613,10 @@ def _gathered(xp: Namespace, x: Any, index: Array, dim: int) -> Any:
 
 def _out_of_bounds(kind: type[Exception], x: Tensor, index: Array, dim: int) -> Exception:
     n = x._shape[dim]
-    wrong = index[(index < -n) | (index >= n)]
-    if not wrong.size:
+    wrong = _wrong(index, n)
+    if wrong is None:
         return RuntimeError()
-    return kind(f"index {wrong[0]} is out of bounds for dimension {dim} with size {n}.")
+    return kind(f"index {wrong} is out of bounds for dimension {dim} with size {n}.")
 
 
 def _not_gathered(x: Tensor, where: Any, error: Exception) -> NoReturn:
@@ -856,9 +879,13 @@ def index_select(
 
 
 def _not_selected(x: Tensor, index: Any, error: Exception) -> NoReturn:
-    if isinstance(error, IndexError):
-        raise DimensionError(f"index out of range in self: {error}.") from error
-    raise error
+    if not isinstance(error, IndexError):
+        raise error
+    dim = next(d for d, item in enumerate(index) if not isinstance(item, slice))
+    raise DimensionError(
+        f"index out of range in self: index {_wrong(index[dim], x._shape[dim])} is out of bounds "
+        f"for axis {dim} with size {x._shape[dim]}."
+    ) from error
 
 
 _index_select = linear(
@@ -874,10 +901,10 @@ def _not_taken(x: Tensor, index: Array, error: Exception) -> NoReturn:
     n = x._array.size
     if not n:
         raise DimensionError("take(): tried to take from an empty tensor.") from error
-    wrong = np.atleast_1d(index)[(np.atleast_1d(index) < -n) | (np.atleast_1d(index) >= n)]
-    if wrong.size:
+    wrong = _wrong(index.reshape(-1), n)
+    if wrong is not None:
         raise DimensionError(
-            f"out of range: tried to access index {wrong[0]} on a tensor of {n} elements."
+            f"out of range: tried to access index {wrong} on a tensor of {n} elements."
         ) from error
     raise error
 
@@ -1123,6 +1150,32 @@ def index_add(
         raise _out_of_bounds(ArgumentError, input, places, at) from error
 
 
+def _sum_of_repeated(xp: Namespace, g: Any, shape: Shape, count: int, dim: int) -> Any:
+    before, after = shape[: dim + 1], shape[dim + 1 :]
+    g = xp.reshape(g, (*before, count, *after))
+    return xp.reshape(xp.sum_to(g, (*before, 1, *after)), shape)
+
+
+_repeat = linear(
+    "repeat_interleave",
+    lambda xp, x, how: x.repeat(*how),
+    lambda xp, g, x_shape, how: _sum_of_repeated(xp, g, x_shape, *how),
+    "RepeatInterleaveBackward0",
+)
+
+
+def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
+    """Each place `repeats` times, which are on a CUDA device; without `total` it waits for it."""
+    module = repeats._type.device.backend.module
+    counts = repeats._array.astype(np.int64, copy=False)
+    ends = module.cumsum(counts)
+    if total is None:
+        low, total = module.stack([counts.min(), ends[-1]]).tolist() if counts.size else (0, 0)
+        if low < 0:
+            raise _negative(repeats)
+    return module.searchsorted(ends, module.arange(total), side="right")
+
+
 @public(
     methods=("repeat_interleave",),
     numpy={"repeat": lambda a, repeats, axis=None: repeat_interleave(a, repeats, axis)},
@@ -1154,7 +1207,7 @@ def repeat_interleave(
         input: `(*, n, *)`, any dtype.
         repeats: how often: an int, or `(n,)` or `(1,)` integers.
         dim: the dimension; without it, `input` is flattened first.
-        output_size: has no effect.
+        output_size: the sum of `repeats`. If they are on a CUDA device, it saves waiting for it.
         axis: NumPy's name for `dim`.
 
     Returns:
@@ -1169,28 +1222,35 @@ def repeat_interleave(
     if dim is None:
         input, dim = flatten(input), 0
     at, length = _dim_of("repeat_interleave", input, dim, None)
-    counts = cast_counts(repeats)
+    on_device = input.is_cuda and isinstance(repeats, Tensor) and repeats.is_cuda
+    if isinstance(repeats, Tensor):
+        counts = repeats._array if on_device else repeats._fetch()
+    else:
+        counts = np.asarray(repeats)
+    if counts.dtype.kind not in "iu":
+        raise DTypeError(f"repeats has to be Long or Int tensor, but it is {counts.dtype}.")
     if counts.shape not in ((), (1,), (length,)):
         raise ShapeError(
             f"repeats must have the same size as input along dim, but got repeats.size(0) = "
             f"{counts.size} and input.size({at}) = {length}."
         )
-    if (counts < 0).any():
-        raise ShapeError(f"repeats can not be negative: {repeats}.")
-    places = np.repeat(np.arange(length), counts)
-    return _index_select(input, (*(slice(None),) * at, input._type.asarray(places)))
+    if counts.size == 1:
+        count = int(counts.item())
+        if count < 0:
+            raise _negative(repeats)
+        return _repeat(input, (count, at))
+    if on_device:
+        places = _at(input, lambda: _places_of_repeats(repeats, output_size))
+    elif (counts < 0).any():
+        raise _negative(repeats)
+    else:
+        device = input._type.device
+        places = device.backend.send(np.repeat(np.arange(length), counts), device)
+    return _index_select(input, (*(slice(None),) * at, places))
 
 
-def cast_counts(repeats: Any) -> np.ndarray[Any, Any]:
-    """Integers on the host.
-
-    Raises:
-        DTypeError: they are no integers.
-    """
-    counts = repeats._fetch() if isinstance(repeats, Tensor) else np.asarray(repeats)
-    if counts.dtype.kind not in "iu":
-        raise DTypeError(f"repeats has to be Long or Int tensor, but it is {counts.dtype}.")
-    return counts
+def _negative(repeats: Any) -> ShapeError:
+    return ShapeError(f"repeats can not be negative: {repeats}.")
 
 
 # masks -----------------------------------------------------------------------------------------
@@ -1381,7 +1441,9 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """
     input = tensor_of("nonzero", input)
     raw = input._array
-    found = (raw if raw.ndim else raw.reshape(1)).nonzero()
+    if input.is_cuda and raw.ndim and not as_tuple:
+        return wrap(_at(input, lambda: input._type.device.backend.module.argwhere(raw)))
+    found = _at(input, (raw if raw.ndim else raw.reshape(1)).nonzero)
     if as_tuple:
         return tuple([wrap(places) for places in found])
     if not raw.ndim:

@@ -1,9 +1,8 @@
-"""What layers of a network compute: affine maps, look-ups, normalisation, dropout, attention."""
+"""What layers of a network compute: affine maps, look-ups, attention."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -11,11 +10,12 @@ import numpy as np
 from .. import dtypes
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
+from ..mode import checked_indices
 from ..op import common_device, operand, primitive, public, recorded
-from ..random import default_generator
-from ..samples import Maker, Sample, bad, sample
+from ..samples import bad, sample
 from ..tensor import Tensor, wrap
-from .activation import WIDE, floating, out_of_place, softmax
+from .activation import softmax
+from .dropout import dropout
 from .product import matmul
 
 __all__: list[str] = []
@@ -37,13 +37,16 @@ def tensor_argument(name: str, argument: str, position: int, value: Any) -> Tens
 
 
 def beyond(index: Array, n: int) -> bool:
-    """True if an element of `index`, integers on the CPU, is not in [0, n)."""
+    """True if an element of `index`, integers, is not in [0, n). Waits for the device."""
     # As unsigned numbers the negative ones are the largest: one pass sees both ends.
     if not index.size:
         return False
     if index.dtype.kind == "i":
         index = index.view(_UNSIGNED[index.dtype.itemsize])
-    return bool(_largest(index, None) >= n)
+    if index.__class__ is np.ndarray:
+        return bool(_largest(index, None) >= n)
+    with index.device:
+        return bool(index.max() >= n)
 
 
 _largest: Final = np.maximum.reduce
@@ -203,12 +206,24 @@ def _check_bias(bias: tuple[int, ...], shape: tuple[int, ...]) -> None:
 # embedding --------------------------------------------------------------------------------------
 
 
-# `index` and `factor`, one number per row of the result or None, are raw arrays.
+def _embedding_rule(
+    xp: Any, g: Any, weight_shape: Any, index: Any, padding: int | None, scale: bool
+) -> Any:
+    n, column = weight_shape[0], (*index.shape, 1)
+    if scale:
+        counts = xp.put(xp.astype(xp.equal(index, index), np.int64), (index,), (n,))
+        g = g / xp.reshape(xp.astype(xp.getitem(counts, (index,)), g.dtype), column)
+    if padding is not None:
+        g = xp.where(xp.reshape(xp.equal(index, padding % n), column), 0.0, g)
+    return xp.put(g, (index,), weight_shape)
+
+
+# `index` is a raw array.
 _embedding = primitive(
     "embedding",
-    lambda xp, weight, index, factor: weight.take(index, axis=0),
-    lambda xp, g, weight_shape, index, factor: xp.put(
-        g if factor is None else g * factor, index, weight_shape
+    lambda xp, weight, index, padding, scale: weight.take(index, axis=0),
+    lambda xp, g, weight_shape, index, padding, scale: _embedding_rule(
+        xp, g, weight_shape, index, padding, scale
     ),
 )
 
@@ -246,7 +261,8 @@ def embedding(
     """Rows of `weight`, looked up by number.
 
     Args:
-        input: `(*)`, int64 or int32, in [0, n). On CUDA that is not checked.
+        input: `(*)`, int64 or int32, in [0, n). On CUDA that is checked only under
+            `gradcore.debug.check_indices`; else numbers wrap around.
         weight: `(n, size)`.
         padding_idx: a row that gets no gradient; counted from the end if negative.
         max_norm: must be None.
@@ -282,21 +298,12 @@ def embedding(
             f"and it is {padding_idx}."
         )
     index = rows._array
-    if not rows.is_cuda and beyond(index, n):
+    if (not rows.is_cuda or checked_indices.get()) and beyond(index, n):
         raise DimensionError(
             f"embedding: index out of range in self: weight has {n} rows, and input goes from "
             f"{index.min()} to {index.max()}."
         )
-    factor = None
-    if scale_grad_by_freq:
-        counts = w._type.device.backend.module.bincount(index.reshape(-1), minlength=n)
-        factor = 1.0 / counts[index]
-    if padding_idx is not None:
-        looked_up = index != padding_idx % n
-        factor = looked_up if factor is None else factor * looked_up
-    if factor is not None:
-        factor = factor.astype(w._type.numpy)[..., None]
-    return _embedding(w, index, factor)
+    return _embedding(w, index, padding_idx, scale_grad_by_freq)
 
 
 _INDICES: Final = frozenset({dtypes.int64, dtypes.int32})
@@ -357,252 +364,6 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             )
     rows = index[..., None] == module.arange(num_classes)
     return wrap(rows.astype(np.int64))
-
-
-# normalisation ----------------------------------------------------------------------------------
-
-
-def _standardized(xp: Any, x: Any, axes: tuple[int, ...], count: int, eps: float) -> Any:
-    """`x` with mean 0 and variance 1 over `axes`, and the factor that made it so."""
-    centred = x - xp.sum(x, axis=axes, keepdims=True) / count
-    variance = xp.sum(centred * centred, axis=axes, keepdims=True) / count
-    factor = 1 / xp.sqrt(variance + eps)
-    return centred * factor, factor
-
-
-def _layer_norm_forward(
-    xp: Any, x: Any, weight: Any, bias: Any, axes: Any, count: int, eps: float, kept: list[Any]
-) -> Any:
-    centred = xp.subtract(x, x.sum(axis=axes, keepdims=True) / count)
-    factor = (centred * centred).sum(axis=axes, keepdims=True)
-    factor /= count
-    factor += eps
-    xp.sqrt(factor, factor)
-    xp.divide(1, factor, factor)
-    centred *= factor
-    kept.append((centred, factor))
-    y = centred * weight
-    y += bias
-    return y
-
-
-def _layer_norm_rule(
-    xp: Any,
-    g: Any,
-    x: Any,
-    weight: Any,
-    weight_shape: Any,
-    bias_shape: Any,
-    axes: Any,
-    count: int,
-    eps: float,
-    kept: list[Any],
-    wanted: tuple[bool, ...],
-) -> Any:
-    # What the forward kept is a function of x: where the rule is recorded it is computed again.
-    z, factor = _standardized(xp, x, axes, count, eps) if xp is recorded else kept[0]
-    dx = dw = db = None
-    if wanted[0]:
-        h = g * weight
-        mean = xp.sum(h, axis=axes, keepdims=True) / count
-        slope = xp.sum(h * z, axis=axes, keepdims=True) / count
-        dx = (h - mean - z * slope) * factor
-    if wanted[1]:
-        dw = xp.sum_to(g * z, weight_shape)
-    if wanted[2]:
-        db = xp.sum_to(g, bias_shape)
-    return dx, dw, db
-
-
-_layer_norm = primitive(
-    "layer_norm",
-    _layer_norm_forward,
-    joint=_layer_norm_rule,
-    inputs=3,
-    graph="NativeLayerNormBackward0",
-)
-
-
-def _layer_norm_samples(make: Maker) -> list[Sample]:
-    return [
-        sample(make.real(2, 3), (3,), make.real(3), make.real(3)),
-        sample(make.real(2, 3), (3,)),
-        sample(make.real(2, 3), (3,), make.real(3)),
-        sample(make.real(2, 3), (3,), None, make.real(3)),
-        sample(make.real(4, 2, 3), [2, 3], make.real(2, 3), make.real(2, 3), 0.1),
-        sample(make.real(4, 2, 3), (3,), weight=make.real(3), bias=make.real(3), eps=1e-3),
-        sample(make.real(3), (3,), make.real(3), make.real(3)),
-        sample(make.real(0, 3), (3,), make.real(3), make.real(3)),
-    ]
-
-
-@public(
-    path="nn.functional.layer_norm",
-    kind="primitive",
-    samples=_layer_norm_samples,
-    errors=lambda make: [
-        bad(RuntimeError, r"expected input with shape \[\*, 5\]", make.real(2, 3), (5,)),
-        bad(RuntimeError, "at least 1-dimensional", make.real(2, 3), ()),
-        bad(RuntimeError, "Expected weight to be", make.real(2, 3), (3,), make.real(4)),
-        bad(RuntimeError, "Expected bias to be", make.real(2, 3), (3,), None, make.real(4)),
-        bad(RuntimeError, "is not implemented for", make.integers(0, 3, 2, 3), (3,)),
-        bad(TypeError, "must be tuple of ints", make.real(2, 3), 3),
-    ],
-)
-def layer_norm(
-    input: Tensor,
-    normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> Tensor:
-    """(x - mean) / sqrt(var + eps) * weight + bias, with mean and variance of the last dimensions.
-
-    Args:
-        input: `(*, *normalized_shape)`, floating point.
-        normalized_shape: the dimensions that mean and variance (divided by n) are taken over.
-        weight: of that shape, and of the dtype of `input` or float32; None is ones.
-        bias: likewise; None is zeros.
-        eps: added to the variance.
-
-    Raises:
-        ShapeError: the shapes do not fit.
-        DTypeError: `input` is not floating point, or the parameters are of another dtype.
-    """
-    x = input
-    if x.__class__ is not Tensor or x._type.dtype not in WIDE:
-        x = floating("layer_norm", input)
-    if not isinstance(normalized_shape, tuple | list):
-        raise ArgumentTypeError(
-            "layer_norm(): argument 'normalized_shape' (position 2) must be tuple of ints, "
-            f"not {type(normalized_shape).__qualname__}."
-        )
-    shape = tuple(normalized_shape)
-    n = len(shape)
-    if not n:
-        raise ShapeError(
-            "layer_norm: Expected normalized_shape to be at least 1-dimensional, i.e., containing "
-            "at least one element, but got normalized_shape = []."
-        )
-    if x._shape[-n:] != shape:
-        raise ShapeError(
-            f"layer_norm: Given normalized_shape={list(shape)}, expected input with shape "
-            f"[*, {', '.join(map(str, shape))}], but got input of size{list(x._shape)}."
-        )
-    w = _parameter("weight", x, weight, shape)
-    b = _parameter("bias", x, bias, shape)
-    axes = tuple(range(-n, 0))
-    count = math.prod(shape)
-    if x._type.dtype in WIDE:
-        return _layer_norm(x, w, b, axes, count, eps, [])
-    y = _layer_norm(x.float(), w.float(), b.float(), axes, count, eps, [])
-    return y.to(x._type.dtype)
-
-
-def _parameter(name: str, x: Tensor, value: Any, shape: tuple[int, ...]) -> Tensor:
-    if value.__class__ is Tensor and value._type is x._type and value._shape == shape:
-        return value
-    if value is None:
-        # Not a full array: it broadcasts.
-        one = x._type.asarray(1 if name == "weight" else 0, dtype=x._type.numpy)
-        return wrap(one)
-    t = tensor_argument("layer_norm", name, 3 if name == "weight" else 4, value)
-    if t._shape != shape:
-        raise ShapeError(
-            f"layer_norm: Expected {name} to be of same shape as normalized_shape, but got {name} "
-            f"of shape {list(t._shape)} and normalized_shape = {list(shape)}."
-        )
-    common_device("layer_norm", (x, t))
-    if t._type.dtype is not x._type.dtype and not (
-        x._type.dtype not in WIDE and t._type.dtype is dtypes.float32
-    ):
-        raise DTypeError(
-            f"layer_norm: mixed dtype: expect {name} to have the dtype of input, {x.dtype}, "
-            f"and it is {t.dtype}."
-        )
-    return t
-
-
-@public(
-    path="nn.functional.normalize",
-    samples=lambda make: [
-        sample(make.real(2, 3)),
-        sample(make.real(2, 3), dim=0),
-        sample(make.real(2, 3), 1.0, -1),
-        sample(make.real(2, 3), eps=3.0),
-    ],
-)
-def normalize(
-    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None
-) -> Tensor:
-    """Each slice divided by its norm, or by `eps` where the norm is smaller.
-
-    Args:
-        input: floating point, any shape.
-        p: the exponent of the norm.
-        dim: the dimension that the norm is taken over.
-        eps: the smallest divisor.
-        out: must be None.
-    """
-    if out is not None:
-        raise NotImplementedError("normalize: out is not implemented yet.")
-    size = input.norm(p, dim, keepdim=True)
-    return input / size.clamp_min(eps)
-
-
-# dropout ----------------------------------------------------------------------------------------
-
-_dropped = primitive(
-    "dropout",
-    lambda xp, x, factor: x * factor,
-    lambda xp, g, factor: g * factor,
-    graph="MulBackward0",
-)
-
-
-@public(
-    path="nn.functional.dropout",
-    kind="primitive",
-    samples=lambda make: [
-        sample(make.real(2, 3), 0.0),
-        sample(make.real(2, 3), 1.0),
-        sample(make.real(2, 3), training=False),
-        sample(make.integers(0, 3, 2), 0.5, False),
-    ],
-    errors=lambda make: [
-        bad(ValueError, "has to be between 0 and 1", make.real(2), 1.5),
-        bad(RuntimeError, "is not implemented for", make.integers(0, 3, 2)),
-    ],
-)
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Each element set to 0 with probability `p`, the others divided by 1 - p.
-
-    The random numbers are those of `gradcore.manual_seed`.
-
-    Args:
-        input: floating point, any shape.
-        p: the probability, in [0, 1].
-        training: False gives `input` itself.
-        inplace: must be False.
-
-    Raises:
-        ArgumentError: `p` is not in [0, 1].
-        DTypeError: `input` is not floating point.
-    """
-    if not 0.0 <= p <= 1.0:
-        raise ArgumentError(f"dropout: dropout probability has to be between 0 and 1, but got {p}.")
-    out_of_place("dropout", inplace)
-    if not training or p == 0.0:
-        return input
-    x = floating("dropout", input)
-    kind = x._type
-    numbers = default_generator(kind.device).uniform(x._shape, kind.numpy)
-    factor = (numbers >= p).astype(kind.numpy)
-    if p < 1.0:
-        factor *= 1.0 / (1.0 - p)
-    else:
-        factor *= 0
-    return _dropped(x, factor)
 
 
 # attention --------------------------------------------------------------------------------------

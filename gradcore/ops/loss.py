@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from .. import dtypes
-from ..device import Array
+from ..device import CPU, Array
 from ..errors import ArgumentError, DimensionError, DTypeError, ShapeError
-from ..mode import is_grad_enabled, quiet
+from ..mode import checked_indices, is_grad_enabled, quiet
 from ..op import Formula, common_device, primitive, promote, public, recorded
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Size, Tensor, wrap
@@ -63,13 +63,17 @@ def _divisor(reduction: str, size: int) -> float | None:
     return float(size) or math.nan
 
 
-def _total(loss: Array, divisor: Any) -> Any:
+def _total(xp: Any, loss: Array, divisor: Any) -> Any:
     """The sum of `loss` over `divisor`, or `loss` itself; float16 is summed in float32."""
     if divisor is None:
         return loss
     if loss.dtype.itemsize < 4:
-        return (loss.sum(dtype=np.float32) / divisor).astype(loss.dtype)
-    return loss.sum() / divisor
+        return (xp.sum(loss, dtype=np.float32) / divisor).astype(loss.dtype)
+    # NumPy's method costs less than a function; CuPy's does not.
+    return (loss.sum() if xp is _HOST else xp.sum(loss)) / divisor
+
+
+_HOST: Final = CPU.xp
 
 
 # of two Tensors of one shape --------------------------------------------------------------------
@@ -98,7 +102,7 @@ def _elementwise_loss(
 
     return primitive(
         name,
-        lambda xp, a, b, option, divisor: _total(loss(xp, a, b, option), divisor),
+        lambda xp, a, b, option, divisor: _total(xp, loss(xp, a, b, option), divisor),
         rule(slope_a, 1),
         rule(slope_a, -1) if slope_b is None else rule(slope_b, 1),
         graph=graph,
@@ -548,7 +552,7 @@ def _nll_forward(xp: Any, x: Any, index: Any, weight: Any, counts: Any, divisor:
     loss = x[index] * -weight
     if counts is not None:
         loss = xp.where(counts, loss, 0.0)
-    return _total(loss, divisor)
+    return _total(xp, loss, divisor)
 
 
 def _nll_rule(
@@ -584,17 +588,16 @@ def _weight_array(name: str, x: Tensor, weight: Any, classes: int) -> Array | No
     return w._array
 
 
-def _class_index(name: str, x: Tensor, target: Tensor, ignore_index: int) -> tuple[Any, Any, int]:
-    """Where in `x` the targets stand, which of them count (None: all), the dimension of classes.
+def _labels(name: str, x: Tensor, target: Tensor) -> tuple[Array, int]:
+    """The targets as a raw array of the shape of `x` without the classes, and their dimension.
 
     Raises:
-        ShapeError: `target` is not of the shape of `input` without the classes.
+        ShapeError: `target` is not of that shape.
         DTypeError: `target` is not int64 or uint8.
-        DimensionError: a target is out of range.
     """
     shape = x._shape
     common_device(name, (x, target))
-    if target._type.dtype not in _LABELS:
+    if target._type.dtype not in _INTEGERS:
         raise DTypeError(
             f"{name}: expected target dtype to be Long or Byte (int64 or uint8), "
             f"but got {target.dtype}."
@@ -616,24 +619,42 @@ def _class_index(name: str, x: Tensor, target: Tensor, ignore_index: int) -> tup
                 f"({target._shape[0] if target._shape else 1})."
             )
         raise ShapeError(f"{name}: Expected target size {list(wanted)}, got {list(target._shape)}.")
+    return labels, dim
+
+
+def _class_index(name: str, x: Tensor, target: Tensor, ignore_index: int) -> tuple[Any, Any, int]:
+    """Where in `x` the targets stand, which of them count (None: all), the dimension of classes.
+
+    Raises:
+        ShapeError: `target` is not of the shape of `input` without the classes.
+        DTypeError: `target` is not int64 or uint8.
+        DimensionError: a target is out of range.
+    """
+    labels, dim = _labels(name, x, target)
+    shape = x._shape
     counts = labels != ignore_index
-    if not x.is_cuda:
+    if not x.is_cuda or checked_indices.get():
         if counts.all():
             counts = None
-        if beyond(labels if counts is None else labels[counts], shape[dim]):
-            wrong = labels[(labels != ignore_index) & ((labels < 0) | (labels >= shape[dim]))]
-            raise DimensionError(f"{name}: Target {wrong.flat[0]} is out of bounds.")
+        _refuse_beyond(name, labels if counts is None else labels[counts], shape[dim])
     module = x._type.device.backend.module
     if counts is not None:
         labels = module.where(counts, labels, 0)
     labels = labels.astype(np.int64, copy=False)
     if dim == 0:
         return (labels,), counts, dim
-    grid: list[Any] = [module.asarray(i) for i in np.ogrid[tuple(map(slice, wanted))]]
+    grid: list[Any] = [module.asarray(i) for i in np.ogrid[tuple(map(slice, labels.shape))]]
     return (grid[0], labels, *grid[1:]), counts, dim
 
 
-_LABELS: Final = frozenset({dtypes.int64, dtypes.uint8})
+def _refuse_beyond(name: str, labels: Array, classes: int) -> None:
+    """Raise if a target is no class."""
+    if beyond(labels, classes):
+        wrong = labels[(labels < 0) | (labels >= classes)]
+        raise DimensionError(f"{name}: Target {wrong.flat[0]} is out of bounds.")
+
+
+_INTEGERS: Final = frozenset({dtypes.int64, dtypes.uint8})
 
 
 def _class_weights(x: Tensor, index: Any, counts: Any, dim: int, weight: Any) -> Array:
@@ -658,13 +679,13 @@ def _picked(
     factor = _class_weights(logp, index, counts, dim, w)
     apply = _nll if logp.ndim <= 2 else _nll_2d
     with quiet():
-        return apply(logp, index, factor, counts, _weights_sum(factor, reduction))
+        return apply(logp, index, factor, counts, _weights_sum(logp._type.xp, factor, reduction))
 
 
-def _weights_sum(factor: Array, reduction: str) -> Any:
+def _weights_sum(xp: Any, factor: Array, reduction: str) -> Any:
     """What the sum of the losses is divided by; None where they are not summed."""
     if reduction == "mean":
-        return _total(factor, 1.0)
+        return _total(xp, factor, 1.0)
     return None if reduction == "none" else 1.0
 
 
@@ -738,7 +759,8 @@ def nll_loss(
             `"sum"`, or `"none"` for one loss per target.
 
     Raises:
-        DimensionError: a target is no class. On CUDA that is not checked.
+        DimensionError: a target is no class. On CUDA that is checked only under
+            `gradcore.debug.check_indices`; else its loss and gradient are nan.
         ShapeError: the shapes do not fit.
         DTypeError: `target` is not int64 or uint8.
         ArgumentError: there is no such reduction.
@@ -748,10 +770,32 @@ def nll_loss(
     if not x._shape:
         raise ShapeError("nll_loss: Expected 1 or more dimensions (got 0).")
     labels = tensor_argument("nll_loss", "target", 2, target)
+    if x._type.device.kind and not _is_variable(weight):
+        return _by_kernel("nll_loss", x, labels, weight, ignore_index, reduction, 0.0, True)
     return _picked("nll_loss", x, labels, weight, ignore_index, reduction)
 
 
-def _cross_entropy_forward(xp: Any, x: Any, labels: Any, divisor: Any, kept: Any) -> Any:
+class _Options(NamedTuple):
+    """What a kernel needs to know that computes the cross-entropy of any arguments.
+
+    Attributes:
+        weight: raw, or None.
+        ignored: the target that does not count.
+        smoothing: the part of the probability that all classes share.
+        reduction: of the losses.
+        given: whether the scores are log-probabilities.
+    """
+
+    weight: Array | None
+    ignored: int
+    smoothing: float
+    reduction: str
+    given: bool
+
+
+def _cross_entropy_forward(
+    xp: Any, x: Any, labels: Any, divisor: Any, kept: Any, options: None
+) -> Any:
     # On the CPU only, where a ufunc's reduce costs half of the array's method.
     n, c = x.shape
     highest = xp.maximum.reduce(x, 1, None, None, True)
@@ -770,10 +814,12 @@ def _cross_entropy_forward(xp: Any, x: Any, labels: Any, divisor: Any, kept: Any
 
 
 def _cross_entropy_rule(
-    xp: Any, g: Any, x: Any, x_shape: Any, labels: Any, divisor: Any, kept: Any
+    xp: Any, g: Any, x: Any, x_shape: Any, labels: Any, divisor: Any, kept: Any, options: Any
 ) -> Any:
+    # What the forward kept is a function of x: to be recorded, it is computed again.
+    if options is not None:
+        return _recorded_rule(g, x, labels, kept, options)
     if xp is recorded:
-        # What the forward kept is a function of x: it is computed again, so as to be recorded.
         one_hot = np.zeros(x_shape, x._type.numpy)
         one_hot[np.arange(x_shape[0]), labels] = 1
         slope = softmax(x, 1) - wrap(one_hot)
@@ -782,14 +828,66 @@ def _cross_entropy_rule(
     return slope * (xp.expand_dims(g, 1) if divisor is None else g / divisor)
 
 
-# softmax, logarithm and choice in one pass; `kept` gets softmax minus the one-hot targets.
+def _recorded_rule(g: Tensor, x: Tensor, labels: Array, kept: Any, options: _Options) -> Tensor:
+    """The cotangent of the scores where a kernel has computed the loss."""
+    weight, ignored, smoothing, reduction, given = options
+    module = x._type.device.backend.module
+    dim = 1 if x.ndim > 1 else 0
+    classes = x._shape[dim]
+    along = (classes,) + (1,) * (x.ndim - dim - 1)
+    labels = module.expand_dims(labels, dim)
+    number = module.arange(classes).reshape(along)
+    # The probabilities of the target, times the weights: constants.
+    q = (labels == number) * (1 - smoothing) + smoothing / classes
+    if weight is not None:
+        q = q * weight.reshape(along)
+    q = module.where((labels < 0) | (labels >= classes), math.nan, q)
+    q = module.where(labels != ignored, q, 0.0).astype(x._type.numpy)
+    slope = wrap(-q) if given else softmax(x, dim) * wrap(q.sum(dim, keepdims=True)) - wrap(q)
+    if reduction == "none":
+        g = recorded.expand_dims(g, dim)
+    if reduction == "mean":
+        # Where all targets are ignored the divisor is 0, and the gradient still is.
+        divisor = kept[0][0]
+        g = g / wrap(module.where(divisor == 0, 1, divisor).astype(divisor.dtype))
+    return slope * g
+
+
+# Softmax, logarithm and choice in one pass. On the CPU `kept` gets softmax minus the one-hot
+# targets; a kernel takes all options, and puts there what its backward needs.
 _cross_entropy = primitive(
     "cross_entropy", _cross_entropy_forward, _cross_entropy_rule, graph="NllLossBackward0"
 )
+_cross_entropy_2d = primitive(
+    "cross_entropy", _cross_entropy_forward, _cross_entropy_rule, graph="NllLoss2DBackward0"
+)
+
+
+def _by_kernel(
+    name: str,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore_index: int,
+    reduction: str,
+    smoothing: float,
+    given: bool,
+) -> Tensor:
+    """Cross-entropy with class numbers on a device that has a kernel for it."""
+    labels, dim = _labels(name, x, target)
+    if checked_indices.get():
+        _refuse_beyond(name, labels[labels != ignore_index], x._shape[dim])
+    if weight is not None and x._type.dtype not in WIDE:
+        weight = weight.to(x._type.dtype)
+    w = _weight_array(name, x, weight, x._shape[dim])
+    options = _Options(w, ignore_index, smoothing, reduction, given)
+    kept: list[Any] | None = [] if x._requires_grad else None
+    apply = _cross_entropy if len(x._shape) <= 2 else _cross_entropy_2d
+    return apply(x, labels, None, kept, options)
 
 
 def _soft_forward(xp: Any, x: Any, target: Any, dim: int, divisor: Any) -> Any:
-    return _total(-(x * target).sum(axis=dim), divisor)
+    return _total(xp, -(x * target).sum(axis=dim), divisor)
 
 
 def _soft_cotangent(xp: Any, g: Any, dim: int, divisor: Any) -> Any:
@@ -844,7 +942,7 @@ def _smoothed(
     if counts is not None:
         q *= module.expand_dims(counts, dim)
     q[index] += (1 - smoothing) * factor
-    divisor = _weights_sum(factor, reduction)
+    divisor = _weights_sum(x._type.xp, factor, reduction)
     logp = log_softmax(x, dim)
     if counts is None or reduction != "mean":
         return _soft(logp, wrap(q), dim, divisor)
@@ -951,7 +1049,8 @@ def cross_entropy(
         label_smoothing: the part of the probability, in [0, 1], that all classes share.
 
     Raises:
-        DimensionError: a target is no class. On CUDA that is not checked.
+        DimensionError: a target is no class. On CUDA that is checked only under
+            `gradcore.debug.check_indices`; else its loss and gradient are nan.
         ShapeError: the shapes do not fit.
         DTypeError: `input` is not floating point, or `target` has a dtype it may not have.
         ArgumentError: there is no such reduction; `label_smoothing` is out of range.
@@ -983,7 +1082,7 @@ def cross_entropy(
             else:
                 divisor = None if reduction == "none" else 1.0
             kept: list[Any] | None = [] if input._requires_grad else None
-            return _cross_entropy(input, labels, divisor, kept)
+            return _cross_entropy(input, labels, divisor, kept, None)
     reduction = _checked(reduction, size_average, reduce)
     return _by_steps(input, target, weight, ignore_index, reduction, label_smoothing)
 
@@ -1008,12 +1107,15 @@ def _by_steps(
     t = tensor_argument("cross_entropy", "target", 2, target)
     if not x._shape:
         raise ShapeError("cross_entropy: Expected 1 or more dimensions (got 0).")
+    soft = t._type.dtype.is_floating_point and t._shape == x._shape
+    if x._type.device.kind and not soft and not _is_variable(weight):
+        return _by_kernel("cross_entropy", x, t, weight, ignore_index, reduction, smoothing, False)
     if x._type.dtype not in WIDE:
         wide = None if weight is None else weight.float()
         t = t.float() if t._type.dtype is x._type.dtype else t
         y = _by_steps(x.float(), t, wide, ignore_index, reduction, smoothing)
         return y.to(x._type.dtype)
-    if t._type.dtype.is_floating_point and t._shape == x._shape:
+    if soft:
         if ignore_index >= 0:
             raise ArgumentError(
                 "cross_entropy: ignore_index is not supported for floating point target."

@@ -472,6 +472,7 @@ def conj(input: Tensor) -> Tensor:
     lambda xp, g: g,  # becomes complex where the engine restores the input's dtype
     result="same",
     holomorphic=False,
+    view=True,
     graph="SelectBackward0",
     numpy="real",
     array_api="real",
@@ -487,6 +488,7 @@ def _real(input: Tensor) -> Tensor:
     lambda xp, g: g * 1j,
     result="same",
     holomorphic=False,
+    view=True,
     graph="SelectBackward0",
     numpy="imag",
     array_api="imag",
@@ -568,6 +570,7 @@ _where = primitive(
     lambda xp, a, b, condition: xp.where(condition, a, b),
     lambda xp, g, a_shape, condition: xp.sum_to(xp.keep(g, condition), a_shape),
     lambda xp, g, b_shape, condition: xp.sum_to(xp.keep(g, xp.logical_not(condition)), b_shape),
+    elementwise=True,
 )
 
 
@@ -643,6 +646,7 @@ _clamp = primitive(
     "clamp",
     lambda xp, x, min, max: _clip(xp, x, min, max),
     lambda xp, g, x, min, max: xp.keep(g, _inside(x, min, max)),
+    elementwise=True,
     graph="ClampBackward1",
 )
 

@@ -401,33 +401,39 @@ def _before(xp: Any, x: Any, dim: int) -> Any:
 
 
 def _others(xp: Any, x: Any, shape: tuple[int, ...], dim: tuple[int, ...]) -> Any:
-    """For each element the product of all others along `dim`. No division: exact at zeros."""
-    count = reduced_count(shape, dim)
-    if count < 2 or 0 in shape:
-        return xp.ones_like(x)
+    """For each element the product of all others along `dim`. No division: exact at zeros.
+
+    There are two or more along `dim`, and some at all.
+    """
     if len(dim) == 1:
         (d,) = dim
         return _before(xp, x, d) * xp.flip(_before(xp, xp.flip(x, d), d), d)
     rest = tuple(i for i in range(len(shape)) if i not in dim)
     order = rest + dim
     moved = tuple(shape[i] for i in order)
-    flat = (*moved[: len(rest)], count)
+    flat = (*moved[: len(rest)], reduced_count(shape, dim))
     y = _others(xp, xp.reshape(xp.transpose(x, order), flat), flat, (len(rest),))
     back = tuple(order.index(i) for i in range(len(order)))
     return xp.transpose(xp.reshape(y, moved), back)
 
 
+def _prod_rule(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: tuple[int, ...]) -> Any:
+    if reduced_count(shape, dim) < 2 or 0 in shape:
+        return xp.broadcast_to(g, shape)
+    return g * _others(xp, x, shape, dim)
+
+
 _prod_all = primitive(
     "prod",
     lambda xp, x: _accumulate(xp.prod, x, None, False),
-    lambda xp, g, x, x_shape: g * _others(xp, x, x_shape, _EVERY[len(x_shape)]),
+    lambda xp, g, x, x_shape: _prod_rule(xp, g, x, x_shape, _EVERY[len(x_shape)]),
     bilinear=True,
 )
 _prod = primitive(
     "prod",
     lambda xp, x, dim, keepdim: _accumulate(xp.prod, x, dim, keepdim),
-    lambda xp, g, x, x_shape, dim, keepdim: (
-        aligned(xp, g, x_shape, dim, keepdim) * _others(xp, x, x_shape, dim)
+    lambda xp, g, x, x_shape, dim, keepdim: _prod_rule(
+        xp, aligned(xp, g, x_shape, dim, keepdim), x, x_shape, dim
     ),
     bilinear=True,
     graph="ProdBackward1",
@@ -975,20 +981,22 @@ _min_all = primitive(
 )
 # Handed the indices, which are found outside, so that both are at hand.
 _max_along = primitive(
-    "max",
+    "max_along",
     lambda xp, x, indices, dim, keepdim: x.max(axis=dim, keepdims=keepdim),
     lambda xp, g, indices, x_shape, dim, keepdim: _chosen_rule(
         xp, g, indices, x_shape, dim, keepdim
     ),
     None,
+    graph="MaxBackward0",
 )
 _min_along = primitive(
-    "min",
+    "min_along",
     lambda xp, x, indices, dim, keepdim: x.min(axis=dim, keepdims=keepdim),
     lambda xp, g, indices, x_shape, dim, keepdim: _chosen_rule(
         xp, g, indices, x_shape, dim, keepdim
     ),
     None,
+    graph="MinBackward0",
 )
 
 

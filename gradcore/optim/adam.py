@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from ..device import Array
+from ..device import Array, TensorType
 from ..errors import ArgumentError
 from ..tensor import Tensor, wrap
-from .optimizer import Optimizer, check_at_least, check_not_differentiable
+from .optimizer import Optimizer, check_at_least, check_not_differentiable, zeros_like
 
 __all__ = ["Adam", "AdamW"]
+
+_STATE: Final = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
 def _step(
@@ -86,6 +88,10 @@ class Adam(Optimizer):
         ArgumentError: an option is out of range.
 
     `state[p]` has `"step"`, `"exp_avg"`, `"exp_avg_sq"` and, with amsgrad, `"max_exp_avg_sq"`.
+    `"step"` is on the CPU, the others are on the device of the parameter and have its dtype.
+
+    On CUDA one launch steps all parameters of a group that share a dtype; float16 is calculated
+    in float32 and rounded as it is stored. On the CPU float16 is rounded in each operation.
 
     Reference: Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2014; Reddi et al.,
     "On the Convergence of Adam and Beyond", 2018.
@@ -131,15 +137,16 @@ class Adam(Optimizer):
             },
         )
 
+    def _start(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
+        """The state of a parameter before its first step."""
+        names = _STATE[: 2 + bool(group["amsgrad"])]
+        # All or nothing: where memory does not suffice the next step starts again.
+        state = {"step": wrap(np.zeros((), np.float32))} | {name: zeros_like(p) for name in names}
+        self.state[p].update(state)
+        return self.state[p]
+
     def _update(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:
-        state = self.state[p]
-        if not state:
-            zeros = p._type.device.backend.module.zeros
-            state["step"] = wrap(np.zeros((), np.float32))
-            state["exp_avg"] = wrap(zeros(p._shape, p._type.numpy))
-            state["exp_avg_sq"] = wrap(zeros(p._shape, p._type.numpy))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = wrap(zeros(p._shape, p._type.numpy))
+        state = self.state[p] or self._start(group, p)
         steps = state["step"]._array
         steps += 1
         beta1, beta2 = group["betas"]
@@ -154,10 +161,7 @@ class Adam(Optimizer):
         if group["amsgrad"]:
             arrays = (*arrays, state["max_exp_avg_sq"]._array)
             step = _step_amsgrad
-        self._apply(
-            step,
-            p,
-            arrays,
+        options = (
             float(group["lr"]),
             beta1,
             beta2,
@@ -166,6 +170,59 @@ class Adam(Optimizer):
             group["decoupled_weight_decay"],
             int(steps),
         )
+        type = p._type
+        if type.dtype.is_complex:
+            # As PyTorch does: real and imaginary part are two parameters.
+            type = TensorType(type.device, type.dtype.to_real())
+            self._apply(step, type, tuple([a.real for a in arrays]), *options)
+            self._apply(step, type, tuple([a.imag for a in arrays]), *options)
+        else:
+            self._apply(step, type, arrays, *options)
+
+    def _update_together(
+        self, group: dict[str, Any], type: TensorType, parameters: list[Tensor], kernels: Any
+    ) -> bool:
+        update = kernels.ADAM_AMSGRAD if group["amsgrad"] else kernels.ADAM
+        names = _STATE[: 2 + bool(group["amsgrad"])]
+        rows: list[tuple[Array, ...]] = []
+        counters = []
+        by_count: dict[int, dict[int, Array]] = {}
+        for p in parameters:
+            state = self.state.get(p)
+            grad = p._grad
+            if grad is not None:
+                if not state:
+                    state = self._start(group, p)
+                counter = state["step"]._array
+                count = int(counter) + 1
+                counters.append((counter, count))
+                by_count.setdefault(count, {})[len(rows)] = grad._array
+            if state:
+                rows.append((p._array, *[state[name]._array for name in names]))
+        step = self._steps_of(update, group, type, kernels)
+        for count, gradients in by_count.items():
+            step(rows, gradients, _numbers(group, count))
+        for counter, count in counters:
+            counter.fill(count)
+        return True
+
+
+def _numbers(group: dict[str, Any], count: int) -> tuple[float, ...]:
+    """The options of the kernels for Adam, in their order, in step number `count`."""
+    lr, weight_decay = float(group["lr"]), group["weight_decay"]
+    beta1, beta2 = group["betas"]
+    decoupled = group["decoupled_weight_decay"]
+    return (
+        -1.0 if group["maximize"] else 1.0,
+        1 - lr * weight_decay if decoupled else 1.0,
+        0.0 if decoupled else weight_decay,
+        1 - beta1,
+        beta2,
+        1 - beta2,
+        math.sqrt(1 - beta2**count),
+        group["eps"],
+        lr / (1 - beta1**count),
+    )
 
 
 class AdamW(Adam):

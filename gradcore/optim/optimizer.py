@@ -9,7 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..device import Array, TensorType
+import numpy as np
+
+from ..device import Array, Device, TensorType
 from ..errors import ArgumentError, ArgumentTypeError
 from ..mode import enable_grad
 from ..tensor import Tensor, wrap
@@ -47,7 +49,8 @@ class _Scratch:
 class Optimizer:
     """Base of the optimisers.
 
-    Subclasses define `_update(group, parameter, grad)`, which changes one parameter.
+    Subclasses define `_update(group, parameter, grad)`, which changes one parameter. Those of which
+    a device has kernels also define `_update_together`, for many parameters in one launch.
 
     Args:
         params: the Tensors to change, or dicts, each with a list `"params"` and options of its own;
@@ -73,7 +76,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        self._scratch = _Scratch()
+        self._forget()
         groups = list(params)
         if not groups:
             raise ArgumentError("optimizer got an empty parameter list.")
@@ -94,7 +97,13 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start without what is only kept to be faster."""
         self._scratch = _Scratch()
+        self._steps: dict[Any, Any] = {}
+        self._zeros: dict[Device, Any] = {}
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group of parameters.
@@ -172,18 +181,40 @@ class Optimizer:
         """Forget the gradients of all parameters.
 
         Args:
-            set_to_none: True sets `.grad` to None; False fills it with zeros.
+            set_to_none: True sets `.grad` to None. False fills it with zeros: on CUDA, one launch.
         """
+        elsewhere: dict[Device, dict[int, Array]] = {}
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
                     p._grad = None
                 elif p._grad is not None:
                     grad = p._grad
-                    if grad._node is None and grad._array.flags.writeable:
+                    device = grad._type.device
+                    if device.kind:
+                        if grad._node is not None:
+                            p._grad = zeros_like(p)
+                        else:
+                            elsewhere.setdefault(device, {})[id(grad._array)] = grad._array
+                    elif grad._node is None and grad._array.flags.writeable:
                         grad._array.fill(0)
                     else:
                         p._grad = wrap(p._type.xp.zeros(p._shape, p._array))
+        for device, arrays in elsewhere.items():
+            with device.backend.at(device):
+                self._fill_with_zeros(device, list(arrays.values()))
+
+    def _fill_with_zeros(self, device: Device, arrays: list[Array]) -> None:
+        kernels = device.backend.kernels
+        dense = [] if kernels is None else [a for a in arrays if a.flags.forc]
+        for a in arrays:
+            if kernels is None or not a.flags.forc:
+                a.fill(0)
+        if dense:
+            zeros = self._zeros.get(device)
+            if zeros is None:
+                zeros = self._zeros[device] = kernels.optim.Zeros()
+            zeros(dense)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient.
@@ -200,11 +231,64 @@ class Optimizer:
                 loss = closure()
         update = self._update
         for group in self.param_groups:
+            elsewhere = False
             for p in group["params"]:
                 grad = p._grad
                 if grad is not None:
-                    update(group, p, grad)
+                    if p._type.device.kind:
+                        elsewhere = True
+                    else:
+                        update(group, p, grad)
+            if elsewhere:
+                self._update_elsewhere(group)
         return loss
+
+    def _update_elsewhere(self, group: dict[str, Any]) -> None:
+        """Change the parameters that are not on the CPU."""
+        by_type: dict[TensorType, list[Tensor]] = {}
+        for p in group["params"]:
+            if p._type.device.kind:
+                by_type.setdefault(p._type, []).append(p)
+        for type, parameters in by_type.items():
+            device = type.device
+            kernels = device.backend.kernels
+            # A parameter that was given twice is stepped twice, one after the other; gradients that
+            # do not fit (there is new data since) are refused by the array operations.
+            together = (
+                kernels is not None
+                and len(set(parameters)) == len(parameters)
+                and all(p._grad is None or _fits(p._grad, p) for p in parameters)
+            )
+            with device.backend.at(device):
+                if together and self._update_together(group, type, parameters, kernels.optim):
+                    continue
+                for p in parameters:
+                    if p._grad is not None:
+                        self._update(group, p, p._grad)
+
+    def _update_together(
+        self, group: dict[str, Any], type: TensorType, parameters: list[Tensor], kernels: Any
+    ) -> bool:
+        """Change those of the parameters, all of one type, that have a gradient.
+
+        Args:
+            group: theirs.
+            type: of all of them.
+            parameters: those of the group, each once.
+            kernels: the module with the device's updates.
+
+        Returns:
+            False if nothing was done, since there is no such kernel: then `_update` is called.
+        """
+        return False
+
+    def _steps_of(self, update: Any, group: dict[str, Any], type: TensorType, kernels: Any) -> Any:
+        """The launches of an update for the parameters of a group that have that type."""
+        key = update, id(group), type
+        found = self._steps.get(key)
+        if found is None:
+            found = self._steps[key] = kernels.Steps(update)
+        return found
 
     def _update(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:
         """Change the parameter `p` in place."""
@@ -212,16 +296,18 @@ class Optimizer:
             f"{type(self).__name__}: an optimizer must define step or _update."
         )
 
-    def _apply(self, update: Update, p: Tensor, arrays: tuple[Array, ...], *options: Any) -> None:
-        """`update(xp, s, *arrays, *options)`, with a scratch array `s` as large as the others.
+    def _apply(
+        self, update: Update, type: TensorType, arrays: tuple[Array, ...], *options: Any
+    ) -> None:
+        """`update(xp, s, *arrays, *options)`, with a scratch array `s` like the others, of `type`.
 
         Large arrays are updated block by block: memory is then read and written once, however
         many array operations the update is made of.
         """
-        type = p._type
-        size = arrays[0].size
+        whole = arrays[0]
+        size = whole.size
         if size <= BLOCK or type.device.kind or not all(a.flags.c_contiguous for a in arrays):
-            update(type.xp, self._scratch.like(type, p._shape, size), *arrays, *options)
+            update(type.xp, self._scratch.like(type, whole.shape, size), *arrays, *options)
             return
         scratch = self._scratch.like(type, (BLOCK,), BLOCK)
         flat = [a.reshape(-1) for a in arrays]
@@ -289,11 +375,25 @@ class Optimizer:
 def _cast(key: str, value: Any, p: Tensor) -> Any:
     """A copy of a value of the state, where it is a Tensor as `p` has its values."""
     if isinstance(value, Tensor):
-        # The number of steps stays what it is: float16 cannot count beyond 2048.
+        # The number of steps stays what it is: float16 cannot count beyond 2048. It is counted on
+        # the host, so that a step need not wait for the device.
         if key == "step":
-            return copy.deepcopy(value)
+            return copy.deepcopy(value.detach()).cpu()
         return copy.deepcopy(value.detach()).to(p._type.device, p._type.dtype)
     return copy.deepcopy(value)
+
+
+def _fits(grad: Tensor, p: Tensor) -> bool:
+    return grad._type is p._type and grad._shape == p._shape
+
+
+def zeros_like(p: Tensor) -> Tensor:
+    """Zeros for the state of a parameter, on its device."""
+    device = p._type.device
+    if device.kind:
+        # In the same order in memory, so that a kernel meets them in the same order.
+        return wrap(device.backend.on(device, lambda xp: xp.zeros_like(p._array)))
+    return wrap(np.zeros(p._shape, p._type.numpy))
 
 
 def check_at_least(name: str, value: Any, least: float = 0.0) -> None:

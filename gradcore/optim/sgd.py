@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..device import Array
+from ..device import Array, TensorType
 from ..errors import ArgumentError
 from ..tensor import Tensor, wrap
-from .optimizer import BLOCK, Optimizer, check_at_least, check_not_differentiable
+from .optimizer import BLOCK, Optimizer, check_at_least, check_not_differentiable, zeros_like
 
 __all__ = ["SGD"]
 
@@ -80,7 +80,8 @@ class SGD(Optimizer):
     Raises:
         ArgumentError: a rate is negative; nesterov without momentum, or with dampening.
 
-    `state[p]["momentum_buffer"]` is m.
+    `state[p]["momentum_buffer"]` is m. On CUDA one launch steps all parameters of a group that
+    share a dtype; float16 is calculated in float32 and rounded as it is stored.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class SGD(Optimizer):
             # p + lr (g - weight_decay p): uphill by g, and still towards 0.
             lr, weight_decay = -lr, -weight_decay
         if weight_decay:
-            self._apply(_step, p, (p._array, g), lr, weight_decay)
+            self._apply(_step, p._type, (p._array, g), lr, weight_decay)
             return
         a = p._array
         if a.size <= BLOCK:
@@ -141,7 +142,44 @@ class SGD(Optimizer):
             xp.multiply(g, lr, s)
             xp.subtract(a, s, a)
         else:
-            self._apply(_descend, p, (a, g), lr)
+            self._apply(_descend, p._type, (a, g), lr)
+
+    def _update_together(
+        self, group: dict[str, Any], type: TensorType, parameters: list[Tensor], kernels: Any
+    ) -> bool:
+        sign = -1.0 if group["maximize"] else 1.0
+        lr, weight_decay, momentum = float(group["lr"]), group["weight_decay"], group["momentum"]
+        rows: list[tuple[Array, ...]] = []
+        if not momentum:
+            gradients = {}
+            for number, p in enumerate(parameters):
+                rows.append((p._array,))
+                if p._grad is not None:
+                    gradients[number] = p._grad._array
+            step = self._steps_of(kernels.SGD, group, type, kernels)
+            step(rows, gradients, (sign, weight_decay, lr))
+            return True
+        new: dict[Tensor, Tensor] = {}
+        by_first: dict[bool, dict[int, Array]] = {}
+        for p in parameters:
+            grad = p._grad
+            state = self.state.get(p)
+            buffer = state.get("momentum_buffer") if state else None
+            if grad is not None:
+                first = buffer is None
+                by_first.setdefault(first, {})[len(rows)] = grad._array
+                if buffer is None:
+                    buffer = new[p] = zeros_like(p)
+            if buffer is not None:
+                rows.append((p._array, buffer._array))
+        step = self._steps_of(kernels.SGD_MOMENTUM, group, type, kernels)
+        ahead = lr * momentum if group["nesterov"] else 0.0
+        for first, gradients in by_first.items():
+            numbers = (sign, weight_decay, lr, momentum, 1 - group["dampening"], first, ahead)
+            step(rows, gradients, numbers)
+        for p, buffer in new.items():
+            self.state[p]["momentum_buffer"] = buffer
+        return True
 
     def _with_momentum(self, group: dict[str, Any], p: Tensor, g: Array, lr: float) -> None:
         state = self.state[p]
@@ -152,7 +190,7 @@ class SGD(Optimizer):
             state["momentum_buffer"] = buffer
         self._apply(
             _momentum_step,
-            p,
+            p._type,
             (p._array, g, buffer._array),
             lr,
             group["weight_decay"],

@@ -6,17 +6,19 @@ from typing import Final
 import cupy
 
 from gradcore_kernels.cuda_types import PREAMBLE, value_types
+from gradcore_kernels.raw import RawKernel
 from gradcore_kernels.reduction import Array, Kernel, Reduction, in_memory_order, with_reduced_axes
+
+_TYPES: Final = value_types(complex_too=False)
 
 # (x * y).mean(dim)
 _MUL_MEAN: Final = Reduction(
     "gc_mul_mean",
-    "T xin_, T yin_",
-    "count",
-    term="A({xin_}) * A({yin_})",
+    "T x, T y",
+    _TYPES,
+    term="A(x) * A(y)",
     join="a + b",
-    identity="0",
-    result="a / A(count)",
+    result="a / A(t.count)",
 )
 
 # dx = g / count * y
@@ -50,8 +52,7 @@ def mul_mean(a: Array, b: Array, dim: tuple[int, ...], keepdim: bool) -> Array:
     Returns:
         The dtype of `a`; a 0-d array for all axes. The mean of nothing is NaN.
     """
-    count = math.prod([a.shape[d] for d in dim])
-    return _MUL_MEAN(a, b, scalar=count, dim=dim, keepdim=keepdim, dtype=a.dtype.name)
+    return _MUL_MEAN(a, b, dim=dim, keepdim=keepdim)
 
 
 def mul_mean_backward(
@@ -84,8 +85,7 @@ def mul_mean_backward(
     return da, db
 
 
-def kernels() -> list[tuple[Kernel, dict[str, str]]]:
+def kernels() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
     """Return every kernel of this module, once for each choice of dtypes."""
-    types = value_types(complex_too=False)
-    elementwise = [(kernel, t) for kernel in (_BACKWARD_ONE, _BACKWARD_BOTH) for t in types]
-    return _MUL_MEAN.kernels(types) + elementwise
+    elementwise = [(kernel, t) for kernel in (_BACKWARD_ONE, _BACKWARD_BOTH) for t in _TYPES]
+    return [*_MUL_MEAN.kernels(), *elementwise]

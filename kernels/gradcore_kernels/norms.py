@@ -5,19 +5,16 @@ from typing import Final
 
 import cupy
 
-from gradcore_kernels.cuda_types import ACCUMULATOR, PREAMBLE, REAL_COUNTERPART, value_types
+from gradcore_kernels.cuda_types import PREAMBLE, value_types
+from gradcore_kernels.raw import RawKernel
 from gradcore_kernels.reduction import Array, Kernel, Reduction, in_memory_order, with_reduced_axes
+
+_TYPES: Final = value_types(complex_too=True)
 
 
 def _norm(name: str, term: str, *, join: str, identity: str = "0", result: str = "a") -> Reduction:
     return Reduction(
-        f"gc_norm_{name}",
-        "T xin_",
-        "p",
-        term=term,
-        join=join,
-        identity=identity,
-        result=result,
+        f"gc_norm_{name}", "T x", _TYPES, term=term, join=join, identity=identity, result=result
     )
 
 
@@ -26,18 +23,18 @@ _MAX: Final = "a > b || a != a ? a : b"
 _MIN: Final = "a < b || a != a ? a : b"
 
 # (x != 0).sum(dim)
-_NORM_0: Final = _norm("0", "A(W({xin_}) != W(0))", join="a + b")
+_NORM_0: Final = _norm("0", "A(W(x) != W(0))", join="a + b")
 # abs(x).sum(dim)
-_NORM_1: Final = _norm("1", "gc_abs(W({xin_}))", join="a + b")
+_NORM_1: Final = _norm("1", "gc_abs(W(x))", join="a + b")
 # sqrt((abs(x) ** 2).sum(dim))
-_NORM_2: Final = _norm("2", "gc_abs2(W({xin_}))", join="a + b", result="sqrt(a)")
+_NORM_2: Final = _norm("2", "gc_abs2(W(x))", join="a + b", result="sqrt(a)")
 # abs(x).max(dim)
-_NORM_MAX: Final = _norm("max", "gc_abs(W({xin_}))", join=_MAX)
+_NORM_MAX: Final = _norm("max", "gc_abs(W(x))", join=_MAX)
 # abs(x).min(dim)
-_NORM_MIN: Final = _norm("min", "gc_abs(W({xin_}))", join=_MIN, identity="CUDART_INF")
+_NORM_MIN: Final = _norm("min", "gc_abs(W(x))", join=_MIN, identity="CUDART_INF")
 # (abs(x) ** p).sum(dim) ** (1 / p)
 _NORM_P: Final = _norm(
-    "p", "pow(gc_abs(W({xin_})), A(p))", join="a + b", result="pow(a, A(1.0 / p))"
+    "p", "pow(gc_abs(W(x)), A(scalar))", join="a + b", result="pow(a, A(1.0 / scalar))"
 )
 _SPECIAL: Final = {
     0.0: _NORM_0,
@@ -52,13 +49,10 @@ _ATTAINED: Final = "(gc_abs(W({x})) == A({y}) || gc_abs(W({x})) != gc_abs(W({x})
 # ((abs(x) == y) | isnan(x)).sum(dim)
 _TIES: Final = Reduction(
     "gc_norm_ties",
-    "T xin_, U yin_",
-    "p",
-    term=f"A({_ATTAINED.format(x='{xin_}', y='{yin_}')})",
+    "T x, Y y",
+    [{"T": t["T"], "U": t["A"], "A": t["A"], "Y": t["U"]} for t in _TYPES],
+    term=f"A({_ATTAINED.format(x='x', y='y')})",
     join="a + b",
-    identity="0",
-    result="a",
-    letter="A",
 )
 
 
@@ -108,8 +102,7 @@ def norm(x: Array, p: float, dim: tuple[int, ...], keepdim: bool) -> Array:
         The dtype of `x`, or its real counterpart; a 0-d array for all axes. The norm of nothing is
         0 for `p` >= 0, inf; for `p` < 0, for which it is undefined, it is infinite.
     """
-    reduction = _SPECIAL.get(p, _NORM_P)
-    return reduction(x, scalar=p, dim=dim, keepdim=keepdim, dtype=REAL_COUNTERPART[x.dtype.name])
+    return _SPECIAL.get(p, _NORM_P)(x, dim=dim, keepdim=keepdim, scalar=p)
 
 
 def norm_backward(
@@ -146,24 +139,16 @@ def norm_backward(
     if p == 2:
         return (in_memory_order(_BACKWARD_2, (x,), (y, g)),)
     if math.isinf(p):
-        ties = _TIES(
-            x,
-            cupy.broadcast_to(y, x.shape),
-            scalar=p,
-            dim=dim,
-            keepdim=True,
-            dtype=ACCUMULATOR[x.dtype.name],
-        )
+        ties = _TIES(x, cupy.broadcast_to(y, x.shape), dim=dim, keepdim=True)
         return (in_memory_order(_BACKWARD_EXTREME, (x,), (y, g, ties)),)
     return (in_memory_order(_BACKWARD_P, (x,), (y, g), p),)
 
 
-def kernels() -> list[tuple[Kernel, dict[str, str]]]:
+def kernels() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
     """Return every kernel of this module, once for each choice of dtypes."""
-    types = value_types(complex_too=True)
-    listed = []
-    for reduction in (*_SPECIAL.values(), _NORM_P):
-        listed += reduction.kernels(types)
+    listed: list[tuple[Kernel | RawKernel, dict[str, str]]] = []
+    for reduction in (*_SPECIAL.values(), _NORM_P, _TIES):
+        listed += reduction.kernels()
     for kernel in (_BACKWARD_1, _BACKWARD_2, _BACKWARD_P, _BACKWARD_EXTREME):
-        listed += [(kernel, t) for t in types]
-    return listed + _TIES.kernels(types)
+        listed += [(kernel, t) for t in _TYPES]
+    return listed

@@ -1,6 +1,6 @@
 """The real CuPy on a machine without a GPU: see README.md."""
 
-from hostcuda.device import counters, hide, install, launches, on_compile, show
+from hostcuda.device import counters, hide, install, launched, launches, on_compile, show
 from hostcuda.provide import Unavailable, provide
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "counters",
     "hide",
     "install",
+    "launched",
     "launches",
     "on_compile",
     "provide",

@@ -9,16 +9,21 @@ kernel code generation, errors on mixing with NumPy) is CuPy itself.
 
 import collections
 import ctypes
+import functools
 import importlib.util
 import itertools
 import os
 import re
 import sys
+import threading
+import time
 from pathlib import Path
 
 from hostcuda import compile as hc
+from hostcuda import thrust
 
-# What was done since the start: h2d, d2h, d2d, sync, malloc, compile. For kernels: launches().
+# What was done since the start: h2d, d2h, d2d and h2h (copies), sync, malloc (of device memory),
+# pinned (of host memory), compile. For kernels: launches() and launched().
 counters = collections.Counter()
 # Each is called with (source, options, name expressions) as CuPy asks for a compilation.
 on_compile = []
@@ -26,7 +31,9 @@ on_compile = []
 N_DEVICES = int(os.environ.get("HOSTCUDA_DEVICES", "2"))
 
 _keep = []  # what CuPy holds pointers to
-_current = [0]
+_current = threading.local()  # as in CUDA, each thread has its own current device
+_pinned = {}  # the size of each block
+_recorded = {}  # when an event was
 _libraries = {}
 _handles = itertools.count(0x1000)
 _visible = [True]
@@ -40,7 +47,7 @@ _C_TYPES = {
     "uintmax_t": ctypes.c_uint64,
     "PyObject *": ctypes.py_object,
 }
-_COPY_KINDS = {1: "h2d", 2: "d2h"}
+_COPY_KINDS = ("h2h", "h2d", "d2h", "d2d")
 _DEVICE_ATTRIBUTES = {75: 9, 76: 0, 10: 32, 1: 1024, 16: 4, 8: 49152, 97: 232448, 39: 2048}
 _PROPERTIES = {
     "name": b"hostcuda",
@@ -57,6 +64,15 @@ _PROPERTIES = {
 def launches():
     """Return the number of kernels launched since the start."""
     return _libraries["cuda"].hc_launches()
+
+
+def launched(since=0):
+    """Return the names of the kernels launched, in order, less the first `since`.
+
+    A sort, which is not made of CuPy's kernels, counts as one: "thrust::sort".
+    """
+    name = _libraries["cuda"].hc_launched
+    return [name(i).decode() for i in range(since, launches())]
 
 
 def hide():
@@ -90,13 +106,34 @@ def _free(pointer, *_):
     _libraries["cuda"].hc_free(pointer)
 
 
+def _pin(size, flags):
+    counters["pinned"] += 1
+    pointer = _libraries["cuda"].hc_malloc(size)
+    _pinned[pointer] = size
+    return pointer
+
+
+def _unpin(pointer):
+    del _pinned[pointer]
+    _libraries["cuda"].hc_free(pointer)
+
+
 def _memory_type(pointer):
+    """Return CUDA's number: 0 for memory it does not know, 1 for pinned, 2 for the device's."""
+    if any(start <= pointer < start + size for start, size in _pinned.items()):
+        return 1
     return 2 if _libraries["cuda"].hc_owns(pointer) else 0
 
 
 def _memcpy(target, source, size, kind, *_):
-    counters[_COPY_KINDS.get(kind, "d2d")] += 1
+    if kind == 4:  # cudaMemcpyDefault: the pointers say it
+        kind = (_memory_type(target) == 2) + 2 * (_memory_type(source) == 2)
+    counters[_COPY_KINDS[kind]] += 1
     ctypes.memmove(target, source, size)
+
+
+def _memcpy_peer(target, target_device, source, source_device, size, *_):
+    _memcpy(target, source, size, 3)
 
 
 def _memset(pointer, value, size, *_):
@@ -111,6 +148,19 @@ def _new_handle(*_):
     return next(_handles)
 
 
+def _record(event, stream=0):
+    _recorded[event] = time.perf_counter()
+
+
+def _elapsed(start, end):
+    return 1e3 * (_recorded[end] - _recorded[start])
+
+
+def _mem_info():
+    total = _PROPERTIES["totalGlobalMem"]
+    return total - _libraries["cuda"].hc_used() + sum(_pinned.values()), total
+
+
 def _nothing(*_):
     return None
 
@@ -121,18 +171,22 @@ def _zero(*_):
 
 # The runtime's functions, by CuPy's names.
 _API = {
-    "getDevice": lambda: _current[0],
-    "setDevice": lambda device: _current.__setitem__(0, device),
+    "getDevice": lambda: getattr(_current, "device", 0),
+    "setDevice": lambda device: setattr(_current, "device", device),
     "deviceGetAttribute": lambda attribute, device: _DEVICE_ATTRIBUTES.get(attribute, 0),
     "getDeviceProperties": lambda device: dict(_PROPERTIES),
-    "memGetInfo": lambda: (1 << 34, 1 << 34),
-    "hostAlloc": lambda size, flags: _malloc(size),
-    "eventElapsedTime": lambda start, end: 0.0,
+    "deviceGetPCIBusId": lambda device: f"0000:{device:02x}:00.0",
+    "memGetInfo": _mem_info,
+    "hostAlloc": _pin,
+    "freeHost": _unpin,
+    "eventRecord": _record,
+    "eventElapsedTime": _elapsed,
     "_getCUDAMajorVersion": lambda: 12,
     **dict.fromkeys(("driverGetVersion", "runtimeGetVersion"), lambda: 12090),
-    **dict.fromkeys(("malloc", "mallocManaged"), _malloc),
-    **dict.fromkeys(("free", "freeHost"), _free),
+    **dict.fromkeys(("malloc", "mallocAsync", "mallocManaged"), _malloc),
+    **dict.fromkeys(("free", "freeAsync"), _free),
     **dict.fromkeys(("memcpy", "memcpyAsync"), _memcpy),
+    **dict.fromkeys(("memcpyPeer", "memcpyPeerAsync"), _memcpy_peer),
     **dict.fromkeys(("memset", "memsetAsync"), _memset),
     **dict.fromkeys(("deviceSynchronize", "streamSynchronize", "eventSynchronize"), _sync),
     "pointerGetMemoryType": _memory_type,
@@ -149,6 +203,8 @@ _API = {
     **dict.fromkeys(
         (
             "deviceCanAccessPeer",
+            "eventQuery",
+            "streamQuery",
             "streamIsCapturing",
             "streamGetFlags",
             "streamGetPriority",
@@ -159,11 +215,8 @@ _API = {
         (
             "_ensure_context",
             "streamDestroy",
-            "streamQuery",
             "streamWaitEvent",
             "eventDestroy",
-            "eventRecord",
-            "eventQuery",
         ),
         _nothing,
     ),
@@ -211,7 +264,7 @@ def _preload(library, soname=None, user=None):
     With `user`, a module of CuPy's, every other symbol that it needs says "not supported".
     """
     source = hc.HERE / f"fake{library}.c"
-    text = source.read_text() if source.exists() else ""
+    text, rest = source.read_text() if source.exists() else "", ""
     if user:
         backends = Path(importlib.util.find_spec("cupy_backends").origin).parent
         (module,) = (backends / "cuda" / "libs").glob(f"{user}.*.so")
@@ -219,10 +272,20 @@ def _preload(library, soname=None, user=None):
         soname = re.search(rb"lib%s\.so\.\d+" % library.encode(), elf)[0].decode()
         symbols = re.findall(rb"\0(%s[A-Z]\w*)(?=\0)" % library.encode(), elf)
         for symbol in sorted({s.decode() for s in symbols}):
-            if not re.search(rf"\b{symbol}\b", text):
-                text += f"int {symbol}(void) {{ return 15; }}\n"
-    _libraries[library] = ctypes.CDLL(str(hc.build_c(text, soname)), mode=ctypes.RTLD_GLOBAL)
+            rest += f"__attribute__((weak)) int {symbol}(void) {{ return 15; }}\n"
+    _libraries[library] = ctypes.CDLL(str(hc.build_c(text, soname, rest)), mode=ctypes.RTLD_GLOBAL)
     return soname
+
+
+def _sorting(function):
+    """Return one of thrust.py's functions, noted as a launch."""
+
+    @functools.wraps(function)
+    def noted(*args):
+        _libraries["cuda"].hc_note(b"thrust::sort")
+        function(*args)
+
+    return noted
 
 
 def install(pool=False, dispatch=True):
@@ -243,7 +306,11 @@ def install(pool=False, dispatch=True):
     cuda = _libraries["cuda"]
     cuda.hc_malloc.restype, cuda.hc_malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     cuda.hc_free.argtypes = cuda.hc_owns.argtypes = [ctypes.c_void_p]
-    cuda.hc_launches.restype = ctypes.c_long
+    cuda.hc_launches.restype = cuda.hc_used.restype = ctypes.c_long
+    cuda.hc_launched.restype, cuda.hc_launched.argtypes = ctypes.c_char_p, [ctypes.c_long]
+    cuda.hc_note.argtypes = [ctypes.c_char_p]
+    # Kernels are linked without libraries: what they need of C++'s they find in the process.
+    ctypes.CDLL("libstdc++.so.6", mode=ctypes.RTLD_GLOBAL)
     cuda.hc_fences(0 if hc.ASAN else 1)
     from cupy_backends.cuda.api import runtime
 
@@ -253,6 +320,8 @@ def install(pool=False, dispatch=True):
     from cupy.cuda import compiler, function
 
     _accelerator.set_routine_accelerators([])  # device-wide CUB is compiled into CuPy
+    for name in ("sort", "argsort", "lexsort"):
+        setattr(cupy.cuda.thrust, name, _sorting(getattr(thrust, name)))
     if not pool:
         cupy.cuda.set_allocator(None)
     headers = [core._get_header_dir_path(), *(o[2:] for o in core._get_cccl_include_options())]

@@ -77,7 +77,7 @@ def cuda(cp, monkeypatch):
 
 @pytest.fixture
 def count(cp, device):
-    """Return a function that calls another and counts its launches, copies and synchronisations."""
+    """Return a function that calls another and counts what it launches, copies and waits for."""
     if device != "hostcuda":
         pytest.skip("launches are counted on hostcuda")
     import hostcuda
@@ -87,6 +87,8 @@ def count(cp, device):
         function()
         return SimpleNamespace(
             launches=hostcuda.launches() - launches,
+            names=hostcuda.launched(launches),
+            mallocs=hostcuda.counters["malloc"] - before["malloc"],
             copies_and_syncs={
                 kind: hostcuda.counters[kind] - before[kind]
                 for kind in ("h2d", "d2h", "d2d", "sync")

@@ -8,16 +8,15 @@ import gradcore as gd
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
 
-def both(program, *arrays):
+def both(program, *arrays, cuda="cuda"):
     """Return what `program` gives on the CPU and on CUDA: values and gradients, as NumPy arrays."""
     results = []
-    for device in ("cpu", "cuda"):
+    for device in ("cpu", cuda):
         leaves = [gd.tensor(a, device=device, requires_grad=True) for a in arrays]
         y = program(*leaves)
         weights = gd.tensor(np.cos(np.arange(y.numel())).reshape(y.shape), device=device)
         y.backward(weights.to(y.dtype))
-        assert y.device.type == device
-        assert all(x.grad.device.type == device for x in leaves)
+        assert all(t.device is leaves[0].device for t in (y, *(x.grad for x in leaves)))
         results.append([t.detach().cpu().numpy() for t in (y, *(x.grad for x in leaves))])
     return zip(*results, strict=True)
 
@@ -48,6 +47,35 @@ def test_values_and_gradients_are_those_of_the_cpu(name, dtype):
     for cpu, cuda in both(PROGRAMS[name], A.astype(dtype), B.astype(dtype)):
         assert cpu.dtype == cuda.dtype
         np.testing.assert_allclose(cuda, cpu, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_another_device_than_the_current_one(name, cp):
+    if cp.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one device")
+    for _ in range(2):  # the second time, gradients are added to
+        for cpu, cuda in both(PROGRAMS[name], A, B, cuda="cuda:1"):
+            np.testing.assert_allclose(cuda, cpu, rtol=1e-12, atol=1e-12)
+        assert cp.cuda.runtime.getDevice() == 0
+
+
+def test_a_failing_backward_leaves_the_current_device_as_it_was(cp):
+    if cp.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one device")
+    x = gd.ones(2, device="cuda:1", requires_grad=True)
+    y = (x * 2.0) // 2.0
+    with pytest.raises(NotImplementedError):
+        y.sum().backward()
+    assert cp.cuda.runtime.getDevice() == 0
+    assert x.grad is None
+
+
+def test_gradients_are_added_to():
+    x = gd.tensor(A, device="cuda", requires_grad=True)
+    for _ in range(2):
+        (x * x).sum().backward()
+    x.sum().backward()
+    np.testing.assert_allclose(x.grad.cpu().numpy(), 4 * A + 1)
 
 
 @pytest.mark.parametrize("name", ["mul_mean", "norm", "arithmetic"])
