@@ -360,6 +360,16 @@ class _CudaBackend(Backend):
 
         return call
 
+    def maker(self, target: Device) -> Callable[..., Array]:
+        ndarray = self.ndarray
+
+        def asarray(value: Any, dtype: Any = None) -> Array:
+            if value.__class__ is ndarray and dtype is None:
+                return value
+            return self.on(target, lambda module: module.asarray(value, dtype))
+
+        return asarray
+
     def use(self, target: Device) -> Device:
         previous = Device("cuda", self.current_device())
         if previous is not target:

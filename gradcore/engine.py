@@ -96,7 +96,7 @@ def _walk(
     heap: list[tuple[int, Node]] = []
     for edge, g in roots:
         if edge in pending:
-            pending[edge] = pending[edge] + g
+            pending[edge] = _sum(edge, pending[edge], g, None)
         else:
             pending[edge] = g
             if edge.__class__ is Node:
@@ -176,8 +176,10 @@ def _walk(
                         and total.shape == d.shape
                     ):
                         np.add(total, d, out=total)
-                    else:
+                    elif current is None:
                         pending[edge] = total + d
+                    else:
+                        pending[edge] = _sum(edge, total, d, current)
                     total = None
                 elif d is not None:
                     pending[edge] = d
@@ -197,6 +199,12 @@ def _walk(
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
+
+
+def _sum(edge: Edge, a: Any, b: Any, current: Device | None) -> Any:
+    """The sum of two cotangents, which is computed where they are: on the device of `edge`."""
+    device = (edge.type if isinstance(edge, Node) else edge._type).device
+    return a + b if device is current else device.backend.on(device, lambda _: a + b)
 
 
 def _as_tensor(g: Any, type: TensorType, record: bool) -> Any:
@@ -273,7 +281,8 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
             d = xp.sum_to(d, shape)
         return d if d._type is type else d.to(type.device, type.dtype)
     if d.__class__ is Uniform:
-        return d.restored(shape, type)
+        d = d.restored(shape, type)
+        return d if type.device.kind == 1 else d.own()
     if d.shape != shape:
         d = xp.sum_to(d, shape)
     if d.dtype != type.numpy:
@@ -383,9 +392,9 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
                 g = _own(g, type)
             made.append((leaf, new_tensor(g, type, leaf._shape)))
         elif held._node is not None:
-            made.append((leaf, new_tensor(type.asarray(held._array + g), type, leaf._shape)))
+            made.append((leaf, new_tensor(_added(held, g), type, leaf._shape)))
         elif type.device is not CPU:
-            _add_on_device(held, g)
+            held._array = _added(held, g)
         else:
             total = held._array
             # A graph may have saved it: then the sum goes to a buffer of its own.
@@ -397,10 +406,11 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
         leaf._grad = grad
 
 
-def _add_on_device(held: Tensor, g: Any) -> None:
+def _added(held: Tensor, g: Any) -> Array:
     type = held._type
     g = g.value.item() if g.__class__ is Uniform else g
-    held._array = type.device.backend.on(type.device, lambda _: type.xp.add(held._array, g))
+    total = type.device.backend.on(type.device, lambda _: type.xp.add(held._array, g))
+    return type.asarray(total)
 
 
 def _writeable(array: Array) -> bool:

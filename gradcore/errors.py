@@ -11,7 +11,8 @@ Each class also inherits the builtin that PyTorch or NumPy users catch::
     ├── DimensionError      IndexError                 a dimension or an index out of range
     ├── OutOfMemoryError    RuntimeError, MemoryError  a CUDA device has no memory left
     ├── ArgumentError       ValueError, RuntimeError   a value the operation does not take
-    └── ArgumentTypeError   TypeError                  a type the operation does not take
+    ├── ArgumentTypeError   TypeError                  a type the operation does not take
+    └── FusionError         TypeError                  what a fused function cannot do
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ __all__ = [
     "DTypeError",
     "DeviceError",
     "DimensionError",
+    "FusionError",
     "GradcoreError",
     "GraphError",
     "MissingPackageError",
@@ -71,3 +73,7 @@ class ArgumentError(GradcoreError, ValueError, RuntimeError):
 
 class ArgumentTypeError(GradcoreError, TypeError):
     """An argument whose type the operation does not take."""
+
+
+class FusionError(GradcoreError, TypeError):
+    """A function does what cannot be fused."""

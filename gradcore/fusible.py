@@ -227,6 +227,12 @@ def _concatenate(arrays: Any, axis: int = 0) -> Any:
     return Symbol("concatenate", operands, dtype, shape, detail=axis)
 
 
+def _stack(arrays: Any, axis: int = 0) -> Any:
+    if len({v.shape for v in arrays}) > 1:
+        raise ValueError("all input arrays must have the same shape")
+    return _concatenate([_expand_dims(v, axis) for v in arrays], axis)
+
+
 def _running(name: str) -> Callable[..., Any]:
     def call(x: Any, axis: int, dtype: Any = None) -> Any:
         if dtype is None and x.dtype.kind in "bi":
@@ -275,6 +281,7 @@ class _Fusible(Symbolic):
     getitem = staticmethod(_getitem)
     put = staticmethod(_put)
     concatenate = staticmethod(_concatenate)
+    stack = staticmethod(_stack)
     cumsum = staticmethod(_running("cumsum"))
     cumprod = staticmethod(_running("cumprod"))
     flip = staticmethod(_flip)
@@ -300,7 +307,7 @@ class _Fusible(Symbolic):
         return _full(shape, 0, like.dtype)
 
     @staticmethod
-    def send(x: Any, source: Any, target: Any) -> Any:
+    def send(x: Any, source: Any, target: Any, non_blocking: bool = False) -> Any:
         if source.device is not target.device:
             raise NotElementwise("a copy to another device")
         return symbolic.astype(x, target.numpy)
@@ -341,39 +348,49 @@ module: Final = SimpleNamespace(
 """In the place of `numpy`: what makes arrays."""
 
 
-# the methods of arrays -----------------------------------------------------------------------------
+# the methods of arrays ---------------------------------------------------------------------------
+
+
+_FLAGS: Final = SimpleNamespace(c_contiguous=True, f_contiguous=False, forc=True)
+
+_METHODS: Final[dict[str, Callable[..., Any]]] = {
+    "__getitem__": _getitem,
+    "astype": symbolic.astype,
+    "conj": fusible.conj,
+    "copy": _copy,
+    "cumprod": fusible.cumprod,
+    "cumsum": fusible.cumsum,
+    "item": lambda x: x._refuse("the value"),
+    "mean": _mean,
+    "reshape": _reshape,
+    "squeeze": _squeeze,
+    "swapaxes": _swapaxes,
+    "tolist": lambda x: x._refuse("the value"),
+    "transpose": _transpose,
+    "view": lambda x: x,
+    **{name: getattr(fusible, name) for name in REDUCTIONS},
+}
+_PROPERTIES: Final[dict[str, Callable[..., Any]]] = {
+    "T": _transpose,
+    "flags": lambda x: _FLAGS,
+    "imag": fusible.imag,
+    "itemsize": lambda x: x.dtype.itemsize,
+    "nbytes": lambda x: x.size * x.dtype.itemsize,
+    "real": fusible.real,
+}
 
 
 def _method(function: Callable[..., Any]) -> Any:
     return lambda self, *args, **kwargs: function(self, *args, **kwargs)
 
 
-for _name in (
-    *(*REDUCTIONS, "mean", "cumsum", "cumprod"),
-    *("reshape", "transpose", "swapaxes", "squeeze", "astype", "conj"),
-):
-    setattr(Symbol, _name, _method(getattr(fusible, _name)))
-for _name, _function in {
-    "__getitem__": _getitem,
-    "copy": _copy,
-    "item": lambda x: x._refuse("its value"),
-    "tolist": lambda x: x._refuse("its value"),
-    "view": lambda x: x,
-}.items():
+for _name, _function in _METHODS.items():
     setattr(Symbol, _name, _method(_function))
-for _name, _function in {
-    "T": _transpose,
-    "flags": lambda x: _FLAGS,
-    "imag": fusible.imag,
-    "nbytes": lambda x: x.size * x.dtype.itemsize,
-    "real": fusible.real,
-}.items():
+for _name, _function in _PROPERTIES.items():
     setattr(Symbol, _name, property(_function))
 
-_FLAGS: Final = SimpleNamespace(c_contiguous=True, f_contiguous=False, forc=True)
 
-
-# forwards that work in place on raw arrays ------------------------------------------------------------
+# forwards that work in place on raw arrays -------------------------------------------------------
 
 
 def _softmax(x: Any, dim: int | None) -> Any:

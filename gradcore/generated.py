@@ -363,8 +363,12 @@ def cotangents(node: Node, g: Any, saved: tuple[Any, ...]) -> tuple[tuple[Rule, 
             uniform_g = False
     edges = node.edges
     merged = len(edges) == 2 and edges[0] is edges[1] and node.restore is None
+    if pullback.hooks is not None and pullback.hooks.after:
+        merged = False  # they see what goes to each edge
     key: Any = 4 * node.type.code + 2 * merged + uniform_g
     if not pullback.elementwise:
+        if not all(_broadcasts(v.shape, g.shape) for v in saved if hasattr(v, "shape")):
+            return pullback.rules, _array(g)
         key = (key, *_signature(saved, g.shape))
     try:
         vjp = pullback.generated.get(key)
@@ -378,6 +382,14 @@ def cotangents(node: Node, g: Any, saved: tuple[Any, ...]) -> tuple[tuple[Rule, 
     if pullback.elementwise and not merged and not uniform_g and pullback.generated[key] is vjp:
         pullback.generated[node.type] = vjp  # the engine finds it there at once
     return None, vjp(g, saved, False)
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether an array of that shape broadcasts to another without enlarging it."""
+    return shape == to or (
+        len(shape) <= len(to)
+        and all(n in (1, m) for n, m in zip(reversed(shape), reversed(to), strict=False))
+    )
 
 
 def _array(g: Any) -> Any:

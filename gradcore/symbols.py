@@ -125,21 +125,21 @@ class Symbol:
         return f"{self.function}({', '.join(inner)})"
 
     def __bool__(self) -> NoReturn:
-        self._refuse("its truth")
+        self._refuse("the truth")
 
     def __float__(self) -> NoReturn:
-        self._refuse("its value")
+        self._refuse("the value")
 
     __int__ = __index__ = __complex__ = __float__
 
     def __len__(self) -> NoReturn:
-        self._refuse("its elements")
+        self._refuse("the elements")
 
     __iter__ = __getitem__ = __len__
 
     def _refuse(self, what: str, *_: Any) -> NoReturn:
         kind = NumberNeeded if self.weak else NotElementwise
-        raise kind(f"{self!r} is a symbol: {what} is not known while a formula is traced.")
+        raise kind(f"it needs {what} of {self!r}, which is not known while a formula is traced.")
 
     __hash__ = object.__hash__
 
@@ -331,7 +331,7 @@ def _power(a: Any, b: Any) -> Any:
         raise ValueError("Integers to negative integer powers are not allowed.")
     if isinstance(b, Symbol):
         if b.weak:
-            b._refuse("its value")
+            b._refuse("the value")
     elif isinstance(a, Symbol) and not a.weak and a.dtype.kind in "fc":
         if b == 2:
             return symbolic.square(a)
@@ -362,7 +362,7 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return _made("where", (condition, a, b), dtype)
 
 
-def _astype(x: Any, dtype: Any) -> Symbol:
+def _astype(x: Any, dtype: Any, copy: bool = False) -> Symbol:
     if x.dtype.kind == "c" and np.dtype(dtype).kind not in "cb":
         x = symbolic.real(x)
     return x if x.dtype == dtype else Symbol("astype", (x,), np.dtype(dtype), x.shape)

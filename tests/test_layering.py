@@ -21,6 +21,7 @@ LAYERS = {
     "methods": 0,
     "symbols": 0,
     "fusible": 0,
+    "fusible": 0,
     "device": 1,
     "random": 2,
     "graph": 2,

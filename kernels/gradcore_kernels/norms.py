@@ -117,7 +117,7 @@ def norm_backward(
     """Return PyTorch's gradient of `norm` in one launch, or up to three for `p` = inf and -inf.
 
     Elements that share the maximum (or minimum) share its gradient evenly. Where the norm is 0,
-    and for `p` < 1 also where `x` is 0, the gradient is 0, as it is everywhere for `p` = 0.
+    and for `p` < 1 also where `x` is 0, the gradient is 0. For `p` = 0 there is none.
 
     Args:
         wanted: Whether the gradient is; else it is None.
@@ -128,10 +128,8 @@ def norm_backward(
         dim: As in `norm`.
         keepdim: As in `norm`.
     """
-    if not wanted[0]:
+    if not wanted[0] or p == 0:
         return (None,)
-    if p == 0:
-        return (cupy.zeros(x.shape, x.dtype),)
     g = with_reduced_axes(g, x.ndim, dim, keepdim)
     if p == 1:
         return (in_memory_order(_BACKWARD_1, (x,), (g,)),)

@@ -71,7 +71,7 @@ def build(source, include_dirs=(), name_expressions=()):
         flags.append("-DHC_SYNC")
         if "__global__ void cupy_" in source:
             flags.append("-DHC_LENIENT")
-    header = "hostcuda_cupy.hpp" if "#include <cupy/carray.cuh>" in source else "hostcuda.hpp"
+    header = "hostcuda_cupy.hpp" if "#include <cupy/" in source else "hostcuda.hpp"
     include = [f"-I{folder}" for folder in (INCLUDE, *include_dirs)]
     key = [_shim(), CXX, *flags, *include]
 

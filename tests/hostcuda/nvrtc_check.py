@@ -73,7 +73,7 @@ def source_of(kernel, types, ndim=1, contiguous=True):
         contiguous: Whether the arrays are.
     """
     if not isinstance(kernel, cupy.ElementwiseKernel | cupy.ReductionKernel):
-        return HEADERS + kernel.source(types)
+        return kernel.source(types)  # CuPy puts nothing before such a text
     params = (*kernel.in_params, *kernel.out_params)
     letters = {p.ctype for p in params if p.dtype is None}
     used = sorted((letter, np.dtype(types[letter]).type) for letter in letters)

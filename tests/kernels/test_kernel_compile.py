@@ -54,7 +54,7 @@ def test_every_generated_kernel_compiles_for_a_gpu(nvrtc, generated, arch):
             text = source.replace(FUNCTIONS, "", 1).replace('extern "C" ', "")
             text = text.replace(f"void {name}(", f"void {name}_{number}(")
             parts.append(f"namespace unit{number} {{\n{text}\n}}\n")
-        return nvrtc.HEADERS + FUNCTIONS + "".join(parts)
+        return FUNCTIONS + "".join(parts)
 
     every = sorted(generated.items())
     units = [unit(every[start : start + 100]) for start in range(0, len(every), 100)]
