@@ -676,7 +676,7 @@ class _NoNumbers:
     """In the place of random numbers, where a function is traced."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise NotElementwise("a random number")
+        raise NotElementwise("it draws random numbers")
 
 
 class _SymbolicBackend(Backend):
@@ -687,10 +687,10 @@ class _SymbolicBackend(Backend):
         self.forward.update(fusible.FORWARD)
 
     def send(self, array: Array, target: Device, non_blocking: bool = False) -> NoReturn:
-        raise NotElementwise("a Tensor that is no argument of the fused function")
+        raise NotElementwise("it computes with a Tensor that is no argument; pass it")
 
     def fetch(self, array: Array, non_blocking: bool = False) -> NoReturn:
-        raise NotElementwise("the values of a Tensor, or a copy of it to another device")
+        raise NotElementwise("it reads the values of a Tensor, or copies it to another device")
 
     def random_numbers(self, seed: int, target: Device) -> Any:
         return _NoNumbers()
@@ -779,7 +779,7 @@ class TensorType:
             self.scalars[value] = array
         return array
 
-    def number(self, value: complex) -> Any:
+    def number(self, value: Any) -> Any:
         """A Python number as a kernel of this dtype takes it: a float, or a complex 0-d array."""
         if self.device.kind != 1 or not self.recordable:
             return value

@@ -192,10 +192,11 @@ def _walk(
         if previous is not None:
             previous.backend.use(previous)
     if Hooks.on_leaves:
-        for leaf, g in list(pending.items()):
+        leaves: dict[Any, Any] = pending
+        for leaf, g in list(leaves.items()):
             hooks = getattr(leaf, "_hooks", None)
             if hooks is not None and hooks.tensor:
-                pending[leaf] = _hooked(hooks.tensor, g, leaf._type, record)
+                leaves[leaf] = _hooked(hooks.tensor, g, leaf._type, record)
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
@@ -256,7 +257,7 @@ def _posthooked(
             if node.restore is not None:
                 d = _restore(xp, d, node.type, *node.restore[number])
             if not isinstance(d, Cotangents):
-                kind = edge.type if isinstance(edge, Node) else edge._type
+                kind = edge.type if edge.__class__ is Node else edge._type  # type: ignore[union-attr]
                 d = _as_tensor(d, kind, record)
         made.append(d)
     pullback = node.pullback
@@ -264,9 +265,9 @@ def _posthooked(
     inputs = tuple([None if n is None else made[n] for n in pullback.inputs])
     with set_grad_enabled(record):
         after = run_after(pullback.hooks.after, inputs, _outputs(given, node, record))
-    for number, t in zip(pullback.inputs, after, strict=True):
-        if number is not None:
-            made[number] = t
+    for n, t in zip(pullback.inputs, after, strict=True):
+        if n is not None:
+            made[n] = t
     return [t._array if not record and isinstance(t, Tensor) else t for t in made]
 
 

@@ -71,7 +71,7 @@ def _accumulated(name: str) -> Callable[..., Any]:
 def _extreme(name: str) -> Callable[..., Any]:
     def call(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         if x.dtype.kind == "c":
-            raise NotElementwise(f"{name} of complex numbers")
+            raise NotElementwise(f"{name} of complex numbers is not defined")
         return _reduce(name, x, axis, keepdims)
 
     return call
@@ -174,7 +174,7 @@ def basic_index(index: Any, shape: Shape) -> tuple[Any, ...]:
         if isinstance(item, bool) or not (
             item is None or item is Ellipsis or isinstance(item, int | slice | np.integer)
         ):
-            raise NotElementwise("indexing with arrays")
+            raise NotElementwise("indexing with arrays is neither elementwise nor a reduction")
     used = sum(item is not None and item is not Ellipsis for item in items)
     if used > len(shape):
         raise IndexError("too many indices for array")
@@ -309,7 +309,7 @@ class _Fusible(Symbolic):
     @staticmethod
     def send(x: Any, source: Any, target: Any, non_blocking: bool = False) -> Any:
         if source.device is not target.device:
-            raise NotElementwise("a copy to another device")
+            raise NotElementwise("it copies a Tensor to another device")
         return symbolic.astype(x, target.numpy)
 
 
@@ -333,7 +333,7 @@ def _asarray(x: Any, dtype: Any = None) -> Symbol:
         return _full((), x.item(), x.dtype if dtype is None else dtype)
     if isinstance(x, bool | int | float | complex):
         return _full((), x, dtype)
-    _refuse("an array that is no argument")
+    raise NotElementwise("it computes with an array that is no argument; pass it to the function")
 
 
 module: Final = SimpleNamespace(

@@ -80,10 +80,10 @@ def _symbol(name: str, value: Any, by_value: bool = False) -> Any:
     return Symbol.number(name) if _is_number(value) and not by_value else value
 
 
-def _is_shape(value: object, shape: Any) -> bool:
+def _is_shape(value: Any, shape: Any) -> bool:
     return (
         value.__class__ is tuple
-        and all(n.__class__ is int for n in cast("tuple[Any, ...]", value))
+        and all(n.__class__ is int for n in value)
         and value == shape
     )
 
@@ -306,9 +306,11 @@ def _vjp(node: Node, g: Any, saved: tuple[Any, ...], merged: bool, by_value: boo
         outputs,
         number=cotangent if number else None,
     )
+    numbers = any(symbols[i].weak for i in at)
     if (
         with_g
         and not number
+        and (node.pullback.elementwise or not numbers)  # whose numbers are floats already
         and len(outputs) == len(found)
         and outputs[0].dtype == cotangent.dtype
         and at == list(range(len(saved)))
@@ -318,7 +320,6 @@ def _vjp(node: Node, g: Any, saved: tuple[Any, ...], merged: bool, by_value: boo
             return lambda g, saved, over: (kernel(g, *saved, over),)
         return lambda g, saved, over: kernel(g, *saved, over)
     kernel = make()
-    numbers = any(symbols[i].weak for i in at)
     order = iter(range(len(outputs)))
     picks = [None if d is None else -1 if d is cotangent else next(order) for d in found]
 

@@ -21,7 +21,6 @@ LAYERS = {
     "methods": 0,
     "symbols": 0,
     "fusible": 0,
-    "fusible": 0,
     "device": 1,
     "random": 2,
     "graph": 2,

@@ -185,7 +185,7 @@ def bitwise_not(input: Tensor) -> Tensor:
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two Tensors have the same shape and elements. Waits for the device."""
     a, b = tensor_of("equal", input), tensor_of("equal", other)
-    return a._shape == b._shape and bool(eq(a, b)._array.all())
+    return a._shape == b._shape and bool(eq(a, b).all())
 
 
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne

@@ -301,7 +301,7 @@ def embedding(
     if (not rows.is_cuda or checked_indices.get()) and beyond(index, n):
         raise DimensionError(
             f"embedding: index out of range in self: weight has {n} rows, and input goes from "
-            f"{index.min()} to {index.max()}."
+            f"{rows.min().item()} to {rows.max().item()}."
         )
     return _embedding(w, index, padding_idx, scale_grad_by_freq)
 
@@ -346,11 +346,16 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             "one_hot is only applicable to index tensor of type LongTensor (int64), "
             f"and this is {t.dtype}."
         )
-    index, module = t._array, t._type.device.backend.module
-    if not index.size and num_classes <= 0:
+    if not t._array.size and num_classes <= 0:
         raise ArgumentError(
             "one_hot: Can not infer total number of classes from empty tensor; give num_classes."
         )
+    device = t._type.device
+    rows = device.backend.on(device, lambda module: _one_hot(module, t._array, num_classes))
+    return wrap(rows)
+
+
+def _one_hot(module: Any, index: Array, num_classes: int) -> Array:
     if index.size:
         if int(index.min()) < 0:
             raise ArgumentError("one_hot: Class values must be non-negative.")
@@ -362,8 +367,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
                 "one_hot: Class values must be smaller than num_classes, and there is a "
                 f"{top} with num_classes={num_classes}."
             )
-    rows = index[..., None] == module.arange(num_classes)
-    return wrap(rows.astype(np.int64))
+    rows: Array = index[..., None] == module.arange(num_classes)
+    return rows.astype(np.int64)
 
 
 # attention --------------------------------------------------------------------------------------
@@ -429,24 +434,26 @@ def scaled_dot_product_attention(
     k = tensor_argument("scaled_dot_product_attention", "key", 2, key)
     if scale is None:
         scale = 1.0 / math.sqrt(q._shape[-1]) if q._shape[-1] else 1.0
-    scores = matmul(q * scale, k.mT)
-    kind = scores._type
-    module = kind.device.backend.module
-    blind: Any = None
-    if is_causal:
-        mask = wrap(module.tri(*scores._shape[-2:], dtype=np.bool_))
-        scores = recorded.where(mask, scores, -math.inf)
-    elif attn_mask is not None:
-        mask = tensor_argument("scaled_dot_product_attention", "attn_mask", 4, attn_mask)
-        if mask._type.dtype is dtypes.bool_:
-            # All of a row -inf would be nan: it is made equal here, and 0 after softmax.
-            blind = ~mask._array.any(axis=-1, keepdims=True)
-            scores = recorded.where(wrap(mask._array | blind), scores, -math.inf)
-        else:
-            scores = scores + mask
-    weights = softmax(scores, -1)
-    if blind is not None:
-        weights = weights * wrap((~blind).astype(kind.numpy))
-    if dropout_p:
-        weights = dropout(weights, dropout_p)
-    return matmul(weights, value)
+    device = q._type.device
+    with device.backend.at(device):
+        scores = matmul(q * scale, k.mT)
+        kind = scores._type
+        module = kind.device.backend.module
+        blind: Any = None
+        if is_causal:
+            mask = wrap(module.tri(*scores._shape[-2:], dtype=np.bool_))
+            scores = recorded.where(mask, scores, -math.inf)
+        elif attn_mask is not None:
+            mask = tensor_argument("scaled_dot_product_attention", "attn_mask", 4, attn_mask)
+            if mask._type.dtype is dtypes.bool_:
+                # All of a row -inf would be nan: it is made equal here, and 0 after softmax.
+                blind = ~mask._array.any(axis=-1, keepdims=True)
+                scores = recorded.where(wrap(mask._array | blind), scores, -math.inf)
+            else:
+                scores = scores + mask
+        weights = softmax(scores, -1)
+        if blind is not None:
+            weights = weights * wrap((~blind).astype(kind.numpy))
+        if dropout_p:
+            weights = dropout(weights, dropout_p)
+        return matmul(weights, value)

@@ -770,9 +770,10 @@ def nll_loss(
     if not x._shape:
         raise ShapeError("nll_loss: Expected 1 or more dimensions (got 0).")
     labels = tensor_argument("nll_loss", "target", 2, target)
-    if x._type.device.kind and not _is_variable(weight):
-        return _by_kernel("nll_loss", x, labels, weight, ignore_index, reduction, 0.0, True)
-    return _picked("nll_loss", x, labels, weight, ignore_index, reduction)
+    with x._type.device.backend.at(x._type.device):
+        if x._type.device.kind and not _is_variable(weight):
+            return _by_kernel("nll_loss", x, labels, weight, ignore_index, reduction, 0.0, True)
+        return _picked("nll_loss", x, labels, weight, ignore_index, reduction)
 
 
 class _Options(NamedTuple):
@@ -830,6 +831,11 @@ def _cross_entropy_rule(
 
 def _recorded_rule(g: Tensor, x: Tensor, labels: Array, kept: Any, options: _Options) -> Tensor:
     """The cotangent of the scores where a kernel has computed the loss."""
+    with x._type.device.backend.at(x._type.device):
+        return _recorded_slope(g, x, labels, kept, options)
+
+
+def _recorded_slope(g: Tensor, x: Tensor, labels: Array, kept: Any, options: _Options) -> Tensor:
     weight, ignored, smoothing, reduction, given = options
     module = x._type.device.backend.module
     dim = 1 if x.ndim > 1 else 0
@@ -1084,7 +1090,9 @@ def cross_entropy(
             kept: list[Any] | None = [] if input._requires_grad else None
             return _cross_entropy(input, labels, divisor, kept, None)
     reduction = _checked(reduction, size_average, reduce)
-    return _by_steps(input, target, weight, ignore_index, reduction, label_smoothing)
+    device = floating("cross_entropy", input)._type.device
+    with device.backend.at(device):
+        return _by_steps(input, target, weight, ignore_index, reduction, label_smoothing)
 
 
 _INT64: Final = wrap(np.zeros(0, np.int64))._type

@@ -1130,7 +1130,7 @@ def _extreme_along(
     if 0 in x._shape:
         _refuse_empty(name, x, (d,), True)
     if not x._shape:
-        return MaxResult(whole(x), _plain(x._type, getattr(x._array, "arg" + name)()))
+        return MaxResult(whole(x), _plain(x._type, _called(x, "arg" + name)))
     xp = x._type.xp
     indices = wrap(getattr(xp, "arg" + name)(x._array, axis=d, keepdims=True))
     values: Tensor = along(x, indices, d, keepdim)
@@ -1275,20 +1275,26 @@ def _plain(kind: TensorType, y: Any) -> Tensor:
     return wrap(kind.asarray(y))
 
 
+def _called(x: Tensor, method: str, **arguments: Any) -> Any:
+    """What a method of the raw array gives, where the array is."""
+    device = x._type.device
+    return device.backend.on(device, lambda _: getattr(x._array, method)(**arguments))
+
+
 def _position(name: str, input: Any, dim: int | None, keepdim: bool) -> Tensor:
     x = _ordered(name, input, to_bool=False)
     shape = x._shape
     if dim is None:
         if 0 in shape:
             _refuse_empty(name, x, (), False)
-        y = getattr(x._array, name)()
+        y = _called(x, name)
         dims = _EVERY[len(shape)]
     else:
         d = _canonical(dim, len(shape))
         dims = (d,) if shape else ()
         if 0 in shape:
             _refuse_empty(name, x, dims, True)
-        y = getattr(x._array, name)(axis=d if shape else None)
+        y = _called(x, name, axis=d if shape else None)
     return _plain(x._type, y.reshape(kept_shape(shape, dims)) if keepdim else y)
 
 
@@ -1394,9 +1400,9 @@ def _truth(name: str, input: Any, dim: Dims, keepdim: bool) -> Tensor:
     if dim is not None or keepdim:
         # Unlike the other reductions, PyTorch's all and any take () as no dimension.
         dims = () if dim in ((), []) else canonical_dims(dim, len(x._shape))
-    y = getattr(x._array, name)(axis=dims, keepdims=keepdim)
+    y = _called(x, name, axis=dims, keepdims=keepdim)
     # The one dtype for which PyTorch's result is not bool.
-    return _plain(x._type, y.astype(np.uint8) if x._type.dtype is dtypes.uint8 else y)
+    return _plain(x._type, x._type.xp.astype(y, np.uint8) if x._type.dtype is dtypes.uint8 else y)
 
 
 def _truths(make: Maker) -> list[Sample]:

@@ -121,7 +121,7 @@ class Place(NamedTuple):
     def name(self) -> str:
         """A name for an array that stands here: the keys, as far as they are plain words."""
         keys = [step.key for step in self._steps()[1:]]
-        names = [str(key) if type(key) in (str, int) else "" for key in keys]
+        names = [key if type(key) is str else shortened(key) for key in keys]
         words = [name if re.fullmatch(r"[A-Za-z0-9_.\- ]+", name) else "_" for name in names]
         return ".".join(words)[-200:].strip(". ") or "array"
 
@@ -204,9 +204,13 @@ def _contents(container: Any) -> Iterator[tuple[Any, str, Any]]:
 
 def shortened(value: Any) -> str:
     """A value as text of at most 80 characters."""
+    short = f"<{type(value).__qualname__}>"
     if isinstance(value, Tensor) or is_array(value):
-        return f"<{type(value).__qualname__}>"
-    text = repr(value)
+        return short
+    try:
+        text = repr(value)
+    except Exception:  # an int of more digits than Python prints, or a method of the user's
+        return short
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -2,8 +2,9 @@
 
 CuPy's Cython modules reach the CUDA runtime through the capsules in
 `cupy_backends.cuda.api.runtime.__pyx_capi__`, the driver and cuBLAS/cuRAND by dlopen, and NVRTC
-through one Python function. `install` replaces these four: device memory is fenced host memory and
-a "cubin" is a library that g++ made. Everything else (ndarray, ufuncs, casting, broadcasting,
+through one Python function. `install` replaces these four, and the sorts of Thrust, which are
+compiled into CuPy: device memory is fenced host memory and a "cubin" is a library that g++ made.
+Everything else (ndarray, ufuncs, casting, broadcasting,
 kernel code generation, errors on mixing with NumPy) is CuPy itself.
 """
 

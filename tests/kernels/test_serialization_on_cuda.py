@@ -117,14 +117,12 @@ def test_a_missing_device_is_named(cp):
 
 @pytest.mark.parametrize("pooled", [False, True])
 def test_a_deep_copy_keeps_layouts_and_shares_memory(pooled, cp):
-    before = tensors()
-    if pooled:
-        allocator = cp.cuda.get_allocator()
-        cp.cuda.set_allocator(cp.cuda.MemoryPool().malloc)
-        try:
-            before = tensors()
-        finally:
-            cp.cuda.set_allocator(allocator)
+    allocator = cp.cuda.get_allocator()
+    cp.cuda.set_allocator(cp.cuda.MemoryPool().malloc if pooled else None)
+    try:
+        before = tensors()
+    finally:
+        cp.cuda.set_allocator(allocator)
     after = copy.deepcopy(before)
     for name, t in before.items():
         assert_same(t, after[name])
