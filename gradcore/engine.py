@@ -301,8 +301,9 @@ def _unpack(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             values.append(value)
         elif source == SCALAR:
             # On the CPU what is not an array is for a rule that takes Python numbers.
-            scalar = node.type.constant(value) if node.type.device.kind == 1 else value
-            values.append(wrap(scalar) if hasattr(scalar, "dtype") else scalar)
+            if not hasattr(value, "dtype") and node.type.device.kind == 1:
+                value = node.type.constant(value)
+            values.append(wrap(value) if hasattr(value, "dtype") else value)
         elif source == CONSTANT:
             values.append(wrap(value))
         elif source == OUTPUT:

@@ -237,6 +237,8 @@ def forward(backend: Backend, name: str, formula: Formula) -> Callable[..., Arra
     def call(xp: Namespace, *values: Any) -> Array:
         def make(by_value: bool) -> Any:
             symbols = [_symbol(f"x{i}_", v, by_value) for i, v in enumerate(values)]
+            if symbols[0].dtype.kind not in "fc":
+                raise NotElementwise("whole numbers, which a double may not hold.")
             y = formula(_one_kernel, *symbols)
             read = inputs_of([y])
             at = [i for i, s in enumerate(symbols) if any(x is s for x in read)]

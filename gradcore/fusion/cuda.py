@@ -1,60 +1,78 @@
-"""A traced function on CUDA: one kernel for the expressions of one shape, one for each reduction.
+"""A traced function on CUDA: one kernel for the expressions of one shape, one for its reductions.
 
 What lies between two reductions is computed where it is needed, as part of the kernels that read
 it. What is made of nothing but the result of a reduction (the division of a mean, the root of a
-norm) is the end of that reduction's kernel.
+norm) is the end of that reduction's kernel. Reductions over rows that need one another are one
+kernel, with what is made of them; see `rows.py`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ..device import Device
 from ..fusible import OPAQUE, REDUCTIONS
-from ..symbols import Shape, Symbol, body
+from ..symbols import Symbol, body
 from .graph import Graph, Result, fill_value, is_leaf, look, number_of, ordered
+from .rows import Rows, find_rows
 
 __all__ = ["Program"]
 
 _KERNELS: Final = 1024
 """Kernels that are kept, of all fused functions together."""
 
-
-@functools.lru_cache(maxsize=_KERNELS)
-def _elementwise(
-    backend: Any,
-    name: str,
-    inputs: tuple[tuple[str, str | None], ...],
-    outputs: tuple[tuple[str, str], ...],
-    text: str,
-) -> Any:
-    kernel = backend.kernels.Elementwise(name, dict(inputs), dict(outputs), text)
-    return kernel.function()
+Pairs = tuple[tuple[str, Any], ...]
+"""What a mapping has; unlike that it has a hash."""
 
 
 @functools.lru_cache(maxsize=_KERNELS)
-def _reduction(
-    backend: Any,
+def _elementwise(kernels: Any, name: str, inputs: Pairs, outputs: Pairs, text: str) -> Any:
+    return kernels.Elementwise(name, dict(inputs), dict(outputs), text).function()
+
+
+@functools.lru_cache(maxsize=_KERNELS)
+def _reductions(
+    kernels: Any,
     name: str,
-    function: str,
-    dtype: str,
-    inputs: tuple[tuple[str, str | None], ...],
+    inputs: Pairs,
+    reductions: Pairs,
     term: str,
-    output: str,
+    outputs: Pairs,
     finish: str,
 ) -> Any:
-    return backend.kernels.FusedReduction(name, function, dtype, dict(inputs), term, output, finish)
+    return kernels.FusedReductions(name, dict(inputs), reductions, term, dict(outputs), finish)
 
 
-class _Reading:
-    """Expressions in terms of a kernel's arguments.
+@functools.lru_cache(maxsize=_KERNELS)
+def _rows(
+    kernels: Any,
+    name: str,
+    inputs: Pairs,
+    single: tuple[str, ...],
+    passes: tuple[Any, ...],
+    reads: tuple[str, ...],
+    maps: Pairs,
+    text: str,
+    rows: Pairs,
+    end: str,
+) -> Any:
+    return kernels.FusedRows(
+        name, dict(inputs), single, passes, reads, dict(maps), text, dict(rows), end
+    )
+
+
+# texts -----------------------------------------------------------------------------------------
+
+
+class _Arguments:
+    """What the expressions of a kernel read, by the names of its arguments.
 
     Args:
+        order: all that they are made of.
         leaves: the ids of what is in memory.
-        roots: the expressions.
-        given: by id, what other Symbols are called.
+        first: the array that is to come first, if there is one.
 
     Attributes:
         arrays: what is read from memory, in order.
@@ -63,54 +81,87 @@ class _Reading:
     """
 
     def __init__(
-        self, leaves: set[int], roots: Sequence[Any], given: dict[int, Symbol] | None = None
+        self, order: Sequence[Symbol], leaves: set[int], first: Symbol | None = None
     ) -> None:
-        self._new: dict[int, Any] = dict(given or {})
-        self.arrays: list[Symbol] = []
-        self.numbers: list[Symbol] = []
-        order = ordered(
-            roots,
-            lambda s: () if id(s) in leaves or id(s) in self._new or s.weak else s.operands,
-        )
-        for s in order:
-            if id(s) in self._new:
-                continue
-            if s.weak:
-                self._new[id(s)] = Symbol.number(f"s{len(self.numbers)}_")
-                self.numbers.append(s)
-            elif id(s) in leaves:
-                self._new[id(s)] = Symbol.input(f"x{len(self.arrays)}_", s.dtype)
-                self.arrays.append(s)
-            else:
-                operands = tuple([self.of(v) for v in s.operands])
-                self._new[id(s)] = Symbol(s.function, operands, s.dtype)
-        self.inputs: tuple[tuple[str, str | None], ...] = (
+        self.arrays = [s for s in order if id(s) in leaves and s is not first]
+        if first is not None:
+            self.arrays.insert(0, first)
+        self.numbers = [s for s in order if s.weak]
+        self.names = {id(s): f"x{i}_" for i, s in enumerate(self.arrays)}
+        self._given: dict[int, Symbol] = {
+            id(s): Symbol.input(f"x{i}_", s.dtype) for i, s in enumerate(self.arrays)
+        }
+        self._given |= {id(s): Symbol.number(f"s{i}_") for i, s in enumerate(self.numbers)}
+        self.inputs: Pairs = (
             *((f"x{i}_", s.dtype.name) for i, s in enumerate(self.arrays)),
             *((f"s{i}_", None) for i in range(len(self.numbers))),
         )
 
-    def of(self, value: Any) -> Any:
-        """An expression, in terms of the arguments."""
-        return self._new[id(value)] if isinstance(value, Symbol) else value
+    def give(self, symbol: Symbol, name: str) -> None:
+        """Let a variable of the kernel stand for a Symbol from now on."""
+        self._given[id(symbol)] = Symbol.input(name, symbol.dtype)
+
+    def below(self, symbol: Symbol) -> tuple[Any, ...]:
+        """Where an expression goes on."""
+        return () if id(symbol) in self._given else symbol.operands
+
+    def text(self, outputs: Sequence[tuple[str, Symbol]]) -> str:
+        """The statements that assign expressions to variables."""
+        new: dict[int, Any] = dict(self._given)
+        for s in ordered([x for _, x in outputs], self.below):
+            if id(s) not in new:
+                operands = tuple([new[id(v)] if isinstance(v, Symbol) else v for v in s.operands])
+                new[id(s)] = Symbol(s.function, operands, s.dtype)
+        return body([(name, new[id(x)], x.dtype) for name, x in outputs])
 
 
-class _Elementwise:
-    """One launch for several expressions of one shape."""
+def _typed(pairs: Iterable[tuple[str, Symbol]]) -> Pairs:
+    return tuple([(name, s.dtype.name) for name, s in pairs])
 
-    def __init__(self, backend: Any, name: str, leaves: set[int], stores: Sequence[Symbol]) -> None:
+
+def _described(name: str, inputs: Pairs, outputs: Pairs) -> str:
+    listed = ", ".join(f"{dtype or 'double'} {n}" for n, dtype in (*inputs, *outputs))
+    return f"// {name}({listed})"
+
+
+# steps -----------------------------------------------------------------------------------------
+
+
+class _Step:
+    """One launch, or one function.
+
+    Attributes:
+        makes: what it computes.
+        reads: of which arrays.
+        numbers: and of which Python numbers.
+        text: what it does.
+    """
+
+    makes: Sequence[Symbol]
+    reads: Sequence[Symbol]
+    numbers: Sequence[Symbol] = ()
+    text: str
+
+    def run(self, arrays: Sequence[Any], numbers: Sequence[float]) -> Sequence[Any]:
+        """What the step makes, of what it reads."""
+        raise NotImplementedError
+
+
+class _Elementwise(_Step):
+    """Several expressions of one shape."""
+
+    def __init__(self, kernels: Any, name: str, leaves: set[int], stores: Sequence[Symbol]) -> None:
         self.makes = stores
-        reading = _Reading(leaves, [s.operands[0] for s in stores])
-        self.reads, self.numbers = reading.arrays, reading.numbers
-        outputs = tuple([(f"y{i}_", s.dtype.name) for i, s in enumerate(stores)])
-        text = body(
-            [
-                (n, reading.of(s.operands[0]), dtype)
-                for (n, dtype), s in zip(outputs, stores, strict=True)
-            ]
+        order = ordered(
+            [s.operands[0] for s in stores],
+            lambda s: () if s.weak or id(s) in leaves else s.operands,
         )
-        self._function = _elementwise(backend, name, reading.inputs, outputs, text)
-        arguments = [f"{d or 'double'} {n}" for n, d in (*reading.inputs, *outputs)]
-        self.text = f"// {name}({', '.join(arguments)})\n{text}\n"
+        arguments = _Arguments(order, leaves)
+        self.reads, self.numbers = arguments.arrays, arguments.numbers
+        named = [(f"y{i}_", s.operands[0]) for i, s in enumerate(stores)]
+        outputs, text = _typed(named), arguments.text(named)
+        self._function = _elementwise(kernels, name, arguments.inputs, outputs, text)
+        self.text = f"{_described(name, arguments.inputs, outputs)}\n{text}\n"
 
     def run(self, arrays: Sequence[Any], numbers: Sequence[float]) -> Sequence[Any]:
         """What the step makes, of what it reads."""
@@ -118,59 +169,135 @@ class _Elementwise:
         return found if len(self.makes) > 1 else (found,)
 
 
-class _Reduction:
-    """One reduction, in one launch or two.
+class _Reductions(_Step):
+    """Reductions over the same axes of expressions of one shape.
 
     Args:
-        backend: compiles.
+        kernels: the package of kernels.
         name: of the kernel.
         leaves: the ids of what is in memory.
-        reduction: what is reduced how.
-        finish: what is made of the result.
+        reductions: what is reduced how.
+        finish: what is made of each result.
     """
 
     def __init__(
-        self, backend: Any, name: str, leaves: set[int], reduction: Symbol, finish: Symbol
+        self,
+        kernels: Any,
+        name: str,
+        leaves: set[int],
+        reductions: Sequence[Symbol],
+        finish: Sequence[Symbol],
     ) -> None:
-        self.makes = [finish]
-        (x,) = reduction.operands
-        reading = _Reading(leaves, [x])
-        whole = [i for i, s in enumerate(reading.arrays) if s.shape == x.shape]
-        if whole and whole[0]:
-            # The layout of the first one decides.
-            first = reading.arrays[whole[0]]
-            reading = _Reading(leaves, [first, x])
-        self.reads, self.numbers = reading.arrays, list(reading.numbers)
-        term = body([("term_", reading.of(x), x.dtype)])
-        result = Symbol.input("a_", reduction.dtype)
-        numbers = {id(s): reading.of(s) for s in self.numbers}
-        ending = _Reading(set(), [finish], {id(reduction): result} | numbers)
-        inputs = reading.inputs
-        if not self.numbers:
-            self.numbers = ending.numbers
-            inputs += ending.inputs
-        end = body([("y_", ending.of(finish), finish.dtype)])
-        self._function = _reduction(
-            backend, name, reduction.function, x.dtype.name, inputs, term, finish.dtype.name, end
+        self.makes = finish
+        terms = [s.operands[0] for s in reductions]
+        shape = terms[0].shape
+        # All but what this step makes.
+        leaves = leaves - {id(s) for s in (*reductions, *finish)}
+        inner = {id(s) for s in reductions}
+        order = ordered(
+            [*terms, *finish],
+            lambda s: () if s.weak or id(s) in leaves or id(s) in inner else s.operands,
         )
-        self._dim, self._shape, self._out = reduction.detail, x.shape, reduction.shape
-        arguments = [f"{d or 'double'} {n}" for n, d in inputs]
+        order = [s for s in order if id(s) not in inner]
+        # The layout of the first array decides.
+        whole = [s for s in order if id(s) in leaves and s.shape == shape]
+        arguments = _Arguments(order, leaves, whole[0] if whole else None)
+        self.reads, self.numbers = arguments.arrays, arguments.numbers
+        described = tuple(
+            [(s.function, x.dtype.name) for s, x in zip(reductions, terms, strict=True)]
+        )
+        term = arguments.text([(f"term{k}_", x) for k, x in enumerate(terms)])
+        for k, s in enumerate(reductions):
+            arguments.give(s, f"a{k}_")
+        named = [(f"y{i}_", s) for i, s in enumerate(finish)]
+        outputs, end = _typed(named), arguments.text(named)
+        self._function = _reductions(kernels, name, arguments.inputs, described, term, outputs, end)
+        self._where = {"dim": reductions[0].detail, "shape": shape, "out": reductions[0].shape}
+        how = ", ".join(f"{function} a{k}_" for k, (function, _) in enumerate(described))
         self.text = (
-            f"// {name}({', '.join(arguments)}): {reduction.function} over {reduction.detail}\n"
-            f"{term}\n// of the result a_\n{end}\n"
+            f"{_described(name, arguments.inputs, outputs)}\n{term}\n"
+            f"// over the axes {reductions[0].detail}: {how}\n{end}\n"
         )
 
     def run(self, arrays: Sequence[Any], numbers: Sequence[float]) -> Sequence[Any]:
         """What the step makes, of what it reads."""
-        return [self._function(*arrays, *numbers, dim=self._dim, shape=self._shape, out=self._out)]
+        found: Sequence[Any] = self._function(*arrays, *numbers, **self._where)
+        return found
 
 
-class _Opaque:
+class _OverRows(_Step):
+    """What `rows` says, in one launch."""
+
+    def __init__(self, kernels: Any, name: str, rows: Rows) -> None:
+        every = [s for one in rows.reductions for s in one]
+        roots = [*every, *(s.operands[0] for s in rows.maps), *rows.results]
+        order = ordered(roots, rows.below)
+        leaves = {id(s) for s in order if is_leaf(s) and not s.weak and id(s) not in rows.inside}
+        whole = [s for s in order if id(s) in leaves and s.shape == rows.shape]
+        arguments = _Arguments(order, leaves, whole[0] if whole else None)
+        self.reads, self.numbers = arguments.arrays, arguments.numbers
+        self.makes = [*rows.maps, *rows.results]
+        single = [s for s in self.reads if rows.is_single(s)]
+
+        def reads(roots: Sequence[Symbol]) -> tuple[str, ...]:
+            found = {id(s) for s in ordered(roots, arguments.below)}
+            return tuple(
+                [
+                    arguments.names[id(s)]
+                    for s in self.reads
+                    if id(s) in found and not rows.is_single(s)
+                ]
+            )
+
+        passes = []
+        lines = []
+        number = 0
+        for reductions, values in zip(rows.reductions, rows.values, strict=True):
+            terms = [s.operands[0] for s in reductions]
+            described = tuple(
+                [(s.function, x.dtype.name) for s, x in zip(reductions, terms, strict=True)]
+            )
+            named = [(f"term{number + k}_", x) for k, x in enumerate(terms)]
+            read, term = reads(terms), arguments.text(named)
+            for s in reductions:
+                arguments.give(s, f"a{number}_")
+                number += 1
+            made = [(f"r{number}_{k}_", s) for k, s in enumerate(values)]
+            finish = arguments.text(made)
+            for variable, s in made:
+                arguments.give(s, variable)
+            passes.append(kernels.Pass(described, read, term, _typed(made), finish))
+            lines += [term, f"// over the axes {rows.axes}: {described}", finish]
+        maps = [(f"y{i}_", s.operands[0]) for i, s in enumerate(rows.maps)]
+        ends = [(f"z{i}_", s) for i, s in enumerate(rows.results)]
+        text, end = arguments.text(maps), arguments.text(ends)
+        self._function = _rows(
+            kernels,
+            name,
+            arguments.inputs,
+            tuple([arguments.names[id(s)] for s in single]),
+            tuple(passes),
+            reads([x for _, x in maps]),
+            _typed(maps),
+            text,
+            _typed(ends),
+            end,
+        )
+        self._where = {"dim": rows.axes, "shape": rows.shape, "out": every[0].shape}
+        head = _described(name, arguments.inputs, _typed([*maps, *ends]))
+        self.text = "\n".join([head, *lines, text, end, ""])
+
+    def run(self, arrays: Sequence[Any], numbers: Sequence[float]) -> Sequence[Any]:
+        """What the step makes, of what it reads."""
+        found: Sequence[Any] = self._function(*arrays, *numbers, **self._where)
+        return found
+
+
+class _Opaque(_Step):
     """A function of raw arrays."""
 
     def __init__(self, xp: Any, symbol: Symbol) -> None:
         self.makes, self.reads = [symbol], symbol.operands
-        self.numbers: list[Symbol] = []
         self.text = f"// {symbol.function}\n"
         self._function = getattr(xp, symbol.function)
         detail = symbol.detail
@@ -183,14 +310,12 @@ class _Opaque:
         return [self._function(given, *self._detail)]
 
 
-class _Fill:
+class _Fill(_Step):
     """An array of one number."""
 
     def __init__(self, module: Any, symbol: Symbol) -> None:
-        self.makes = [symbol]
-        self.reads: list[Symbol] = []
-        (x,) = symbol.operands
-        inner = x.operands[0]
+        self.makes, self.reads = [symbol], ()
+        inner = symbol.operands[0].operands[0]
         self._number = None if isinstance(inner, Symbol) else inner
         self.numbers = [inner] if isinstance(inner, Symbol) else []
         self.text = f"// full {symbol.shape}\n"
@@ -201,6 +326,9 @@ class _Fill:
         (s,) = self.makes
         value = numbers[0] if numbers else self._number
         return [self._module.full(s.shape, value, s.dtype)]
+
+
+# the program -----------------------------------------------------------------------------------
 
 
 class Program:
@@ -234,7 +362,9 @@ class Program:
             for s in ordered(roots, lambda s: () if s.weak else s.operands)
             if graph.reads(s) or s.function == "store"
         ]
-        self._finish = self._ends()
+        self._rows = find_rows(graph, self._every)
+        # Expressions that are in memory, though nobody has asked for it.
+        self._ended: set[int] = set()
         self._steps = self._made_steps()
         last: dict[int, int] = {}
         for number, step in enumerate(self._steps):
@@ -248,89 +378,124 @@ class Program:
 
     # planning ------------------------------------------------------------------------------------
 
-    def _ends(self) -> dict[int, Symbol]:
-        """By the id of each reduction, what its kernel makes of the result."""
+    def _made_steps(self) -> list[_Step]:
+        graph, backend, rows = self._graph, self._backend, self._rows
+        kernels, name = backend.kernels, self._name
+        depths, depth_of_rows = self._depths()
+        by_rows = set() if rows is None else rows.inside | {id(s) for s in rows.maps}
+        groups = self._groups([s for s in self._every if id(s) not in by_rows], depths)
+        finish = {key: self._border(members) for key, members in groups.items() if key[0]}
+        self._ended = {id(s) for found in finish.values() for s in found}
+        if rows is not None:
+            self._ended |= {id(s) for s in rows.results}
+        leaves = set(self._ended)
+        leaves |= {id(s) for s in self._every if is_leaf(s) and s.function not in REDUCTIONS}
+        made: dict[int, list[_Step]] = {}
+        if rows is not None:
+            made[depth_of_rows] = [_OverRows(kernels, name, rows)]
+        for s in self._every:
+            if s.function in OPAQUE:
+                made.setdefault(depths[id(s)] - 1, []).append(_Opaque(backend.xp, s))
+            elif s.function == "store" and not graph.reads(s.operands[0]):
+                made.setdefault(depths[id(s)] - 1, []).append(_Fill(backend.module, s))
+        for key, members in groups.items():
+            if key[0]:
+                step: _Step = _Reductions(kernels, name, leaves, members, finish[key])
+            else:
+                stores = [s for s in members if id(s.operands[0]) not in self._ended]
+                if not stores:
+                    continue
+                step = _Elementwise(kernels, name, leaves, stores)
+            made.setdefault(key[-1], []).append(step)
+        return [step for depth in sorted(made) for step in made[depth]]
+
+    def _depths(self) -> tuple[dict[int, int], int]:
+        """How many steps after one another it takes until each Symbol is known.
+
+        Also how many come before that over the rows.
+        """
+        rows = self._rows
+        depths: dict[int, int] = {}
+
+        def add(s: Symbol) -> None:
+            depth = max([depths.get(id(v), 0) for v in s.operands], default=0)
+            depths[id(s)] = depth + (is_leaf(s) and s.function not in ("input", "view"))
+
+        before = 0
+        if rows is not None:
+            # What the rows do not depend on comes first.
+            for s in self._every:
+                if id(s) in rows.free:
+                    add(s)
+            roots = [*(s.operands[0] for s in rows.maps), *rows.results]
+            roots += [s for one in rows.reductions for s in one]
+            read = [s for s in ordered(roots, rows.below) if id(s) in rows.free and is_leaf(s)]
+            before = max([depths[id(s)] for s in read], default=0)
+            for s in (*self._every, *rows.maps):
+                if id(s) in rows.inside or any(s is m for m in rows.maps):
+                    depths[id(s)] = before + 1
+        for s in self._every:
+            if id(s) not in depths:
+                add(s)
+        return depths, before
+
+    def _groups(self, symbols: Sequence[Symbol], depths: dict[int, int]) -> dict[Any, list[Symbol]]:
+        """What one kernel does each: stores of one shape, or reductions of one shape and axes.
+
+        Those that nothing else reads are as late as possible, so that they join others.
+        """
+        graph = self._graph
+        used = {id(v) for s in self._every if s.function != "store" for v in s.operands}
+        groups: dict[Any, list[Symbol]] = {}
+        late: list[tuple[Any, int, Symbol]] = []
+        for s in symbols:
+            depth = depths[id(s)] - 1
+            if s.function in REDUCTIONS:
+                key: Any = "reduce", s.operands[0].shape, s.detail
+            elif s.function == "store" and graph.reads(s.operands[0]):
+                key = "", s.shape, ()
+            else:
+                continue
+            if id(s) in used:
+                groups.setdefault((*key, depth), []).append(s)
+            else:
+                late.append((key, depth, s))
+        for key, depth, s in sorted(late, key=lambda found: -found[1]):
+            later = [k for k in groups if k[:-1] == key and k[-1] >= depth]
+            groups.setdefault(min(later, default=(*key, depth), key=lambda k: k[-1]), []).append(s)
+        return groups
+
+    def _border(self, reductions: Sequence[Symbol]) -> list[Symbol]:
+        """What the kernel of some reductions gives: all that is made of them alone."""
         uses: dict[int, list[Symbol]] = {}
         for s in self._every:
             for v in s.operands:
                 uses.setdefault(id(v), []).append(s)
-        finish: dict[int, Symbol] = {}
-        for r in self._every:
-            if r.function not in REDUCTIONS:
-                continue
-            finish[id(r)] = r
-            inside = {id(r)}
-            found = [r]
-            for s in found:
-                for user in uses.get(id(s), ()):
-                    if (
-                        id(user) not in inside
-                        and not is_leaf(user)
-                        and all(id(v) in inside or self._is_number(v) for v in user.operands)
-                    ):
-                        inside.add(id(user))
-                        found.append(user)
-            results = {id(x.symbol) for x in self._graph.results}
-            border = [
-                s
-                for s in found
-                if id(s) in results or any(id(u) not in inside for u in uses.get(id(s), ()))
-            ]
-            if len(border) == 1 and len(_numbers([r.operands[0], border[0]])) < 2:
-                finish[id(r)] = border[0]
-        return finish
-
-    def _is_number(self, value: Any) -> bool:
-        return not isinstance(value, Symbol) or not self._graph.reads(value)
+        results = {id(r.symbol) for r in self._graph.results}
+        inside = {id(s) for s in reductions}
+        found = list(reductions)
+        for s in found:
+            for user in uses.get(id(s), ()):
+                if (
+                    id(user) not in inside
+                    and not is_leaf(user)
+                    and all(id(v) in inside or not self._graph.reads(v) for v in user.operands)
+                ):
+                    inside.add(id(user))
+                    found.append(user)
+        return [
+            s
+            for s in found
+            if id(s) in results or any(id(u) not in inside for u in uses.get(id(s), ()))
+        ]
 
     def _place(self, s: Symbol) -> int:
         """The id under which the memory of a Symbol is known."""
-        s = self._stored.get(id(s), s)
         if s.function == "view":
             s = s.operands[0]
         while s.function == "store" and id(s.operands[0]) in self._ended:
             s = s.operands[0]
         return id(s)
-
-    def _made_steps(self) -> list[Any]:
-        graph, backend = self._graph, self._backend
-        self._ended = {id(s) for s in self._finish.values()}
-        self._stored: dict[int, Symbol] = {}
-        leaves = set(self._ended)
-        leaves |= {id(s) for s in self._every if is_leaf(s) and s.function not in REDUCTIONS}
-        depths: dict[int, int] = {}
-        steps: dict[int, list[Any]] = {}
-        groups: dict[tuple[int, Shape], list[Symbol]] = {}
-        for s in self._every:
-            depth = max([depths.get(id(v), 0) for v in s.operands], default=0)
-            depths[id(s)] = depth
-            if s.function == "store":
-                (x,) = s.operands
-                if id(x) in self._ended:
-                    continue
-                if graph.reads(x):
-                    groups.setdefault((depth, s.shape), []).append(s)
-                else:
-                    steps.setdefault(depth, []).append(_Fill(backend.module, s))
-            elif s.function in REDUCTIONS:
-                (x,) = s.operands
-                if len(_numbers([x])) > 1:
-                    # The kernel takes one number.
-                    whole = graph.make("store", (x,), x.dtype)
-                    groups.setdefault((depth, x.shape), []).append(whole)
-                    self._stored[id(x)] = whole
-                    depth += 1
-                known = leaves | self._stored.keys()
-                step = _Reduction(backend, self._name, known, s, self._finish[id(s)])
-                steps.setdefault(depth, []).append(step)
-            elif s.function in OPAQUE:
-                steps.setdefault(depth, []).append(_Opaque(backend.xp, s))
-            else:
-                continue
-            depths[id(s)] = depth + 1
-        for (depth, _), stores in groups.items():
-            steps.setdefault(depth, []).append(_Elementwise(backend, self._name, leaves, stores))
-        return [step for depth in sorted(steps) for step in steps[depth]]
 
     # running -------------------------------------------------------------------------------------
 
@@ -367,9 +532,3 @@ class Program:
     def text(self) -> str:
         """What is run: per kernel the statements for one element, in CUDA C."""
         return "\n".join(step.text for step in self._steps)
-
-
-def _numbers(roots: Sequence[Symbol]) -> list[Symbol]:
-    """The weak Symbols that expressions read."""
-    order = ordered(roots, lambda s: () if s.weak or is_leaf(s) else s.operands)
-    return [s for s in order if s.weak]

@@ -44,9 +44,9 @@ _OWN: Final = frozenset({"erf", "sign"})
 
 
 def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
         with quiet():
-            return function(*args)
+            return function(*args, **kwargs)
 
     return call
 
@@ -255,7 +255,9 @@ class Emitter:
         else:
             if not there:
                 self._empty(name, s)
-            self.lines.append(f"{function}({listed}, {name})")
+            # NumPy wants it by name where a third operand might be meant.
+            named = "out=" if s.function in ("maximum", "minimum") else ""
+            self.lines.append(f"{function}({listed}, {named}{name})")
         return name
 
     def _empty(self, name: str, s: Symbol) -> None:

@@ -20,14 +20,14 @@ import numpy as np
 
 from .. import dtypes
 from ..device import SYMBOLIC, Array, Device, TensorType, is_array
-from ..errors import ArgumentError, ArgumentTypeError, FusionError
+from ..errors import ArgumentError, ArgumentTypeError, FusionError, GradcoreError
 from ..graph import CONSTANT, METADATA, Cotangents, Node, Pullback, new_node, output_of
 from ..mode import is_grad_enabled
 from ..op import common_device, recorded
-from ..symbols import Symbol
+from ..symbols import NotElementwise, Symbol
 from ..tensor import Tensor, new_tensor, wrap
 from . import cuda, host
-from .trace import Trace, leaf, listed, traced
+from .trace import Trace, leaf, listed, refused, traced
 
 __all__ = ["CacheInfo", "Fused", "fuse"]
 
@@ -167,14 +167,18 @@ class Call:
             with self._lock:
                 found = self._vjps.get(key)
                 if found is None:
-                    name = f"{self._name}_backward"
-                    trace = traced(
-                        f"the gradient of {self._name}",
-                        lambda: self._trace.vjp(present, flags),
-                        flags is not None,
-                    )
-                    found = self._vjps[key] = Call(name, trace, self._device, True)
+                    found = self._vjps[key] = self._made_vjp(present, flags)
         return found
+
+    def _made_vjp(self, present: tuple[bool, ...], flags: tuple[bool, ...] | None) -> Call:
+        what = f"the gradient of {self._name}"
+        try:
+            trace = traced(what, lambda: self._trace.vjp(present, flags), flags is not None)
+        except (GradcoreError, NotImplementedError):
+            raise
+        except Exception as error:
+            raise refused(what, error) from error
+        return Call(f"{self._name}_backward", trace, self._device, True)
 
 
 class _ByValue:
@@ -337,20 +341,7 @@ class Fused:
         with self._lock:
             found = self._known(key)
             if found is None:
-                try:
-                    found = self._traced(arguments, args, kwargs, symbolic)
-                except FusionError:
-                    if not symbolic:
-                        raise
-                    found = _BY_VALUE
-                except Exception as error:
-                    if symbolic:
-                        found = _BY_VALUE
-                    else:
-                        self._function(*args, **kwargs)  # says what is wrong with the arguments
-                        raise FusionError(
-                            f"{self._label} cannot be fused: {error}"
-                        ) from error
+                found = self._traced(arguments, args, kwargs, symbolic)
                 self._remember(key, found)
         return found
 
@@ -374,29 +365,50 @@ class Fused:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         symbolic: bool,
-    ) -> tuple[Call, Any]:
-        record = is_grad_enabled()
+    ) -> Any:
         if not arguments.tensors:
             raise ArgumentTypeError(f"{self._label}(): at least one argument must be a Tensor.")
         device = common_device(self._label, arguments.tensors)
+        try:
+            trace, rebuild = self._trace(arguments, args, kwargs, symbolic)
+        except FusionError:
+            if symbolic:
+                return _BY_VALUE
+            raise
+        except Exception as error:
+            if symbolic:
+                return _BY_VALUE
+            self._function(*args, **kwargs)  # says what is wrong with the arguments
+            raise refused(self._label, error) from error
+        try:
+            return Call(self._label, trace, device), rebuild
+        except NotElementwise:
+            if symbolic:
+                return _BY_VALUE
+            raise
+
+    def _trace(
+        self,
+        arguments: _Arguments,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        symbolic: bool,
+    ) -> tuple[Trace, Any]:
+        record = is_grad_enabled()
         inputs = [
             leaf(f"x{i}", t._type, t._shape, record and t._requires_grad)
             for i, t in enumerate(arguments.tensors)
         ]
         names = [f"s{i}" for i in range(len(arguments.numbers))] if symbolic else []
-        numbers: list[Any] = []
-        if symbolic:
-            numbers = [Symbol.number(n) for n in names]
-        else:
-            numbers = _floats((args, [kwargs[k] for k in sorted(kwargs)]))
-        tensors, floats = iter(inputs), iter(numbers)
-        given = [_replaced(a, tensors, floats) for a in args]
-        named = {k: _replaced(kwargs[k], tensors, floats) for k in sorted(kwargs)}
+        tensors = iter(inputs)
+        numbers = iter([Symbol.number(n) for n in names] if symbolic else arguments.numbers)
+        given = [_replaced(a, tensors, numbers) for a in args]
+        named = {k: _replaced(kwargs[k], tensors, numbers) for k in sorted(kwargs)}
         found = traced(self._label, lambda: self._function(*given, **named), record)
         outputs, rebuild = listed(self._label, found)
         if not all(y._type.device is SYMBOLIC for y in outputs):
             raise FusionError(f"{self._label}: a result does not depend on the arguments.")
-        return Call(self._label, Trace(inputs, names, outputs), device), rebuild
+        return Trace(inputs, names, outputs), rebuild
 
     def cache_info(self) -> CacheInfo:
         """How often it was called and traced."""
@@ -419,18 +431,6 @@ class Fused:
 
     def __repr__(self) -> str:
         return f"<fused function {self._label}>"
-
-
-def _floats(value: Any) -> list[Any]:
-    """The Python floats in nested arguments."""
-    value = _plain(value)
-    if value.__class__ is float:
-        return [value]
-    if isinstance(value, tuple | list):
-        return [f for item in value for f in _floats(item)]
-    if isinstance(value, dict):
-        return [f for item in value.values() for f in _floats(item)]
-    return []
 
 
 @overload

@@ -335,7 +335,7 @@ class Graph:
             with np.errstate(all="ignore"):
                 return self.constant(evaluate(symbol, {}).item(), symbol.dtype)
         if symbol.dtype.kind == "c":
-            raise NotElementwise("a complex number that depends on an argument")
+            raise NotElementwise("it makes a complex number of a Python number")
         whole = self.make("hosted", (symbol,), np.dtype(np.float64), (), weak=True)
         return self.make("astype", (whole,), symbol.dtype, ())
 

@@ -233,14 +233,26 @@ class _Total:
 
     Sums are kept in groups, of which there are about as many as blocks in each: so long sums stay
     as exact as NumPy's.
+
+    Args:
+        s: the reduction.
+        axes: over which.
+        single: the dimensions that have length 1 in what is reduced.
+        blocks: all that there are.
     """
 
-    def __init__(self, s: Symbol, axes: tuple[int, ...], blocks: Sequence[_Block]) -> None:
-        first, last = blocks[0], blocks[-1]
+    def __init__(
+        self,
+        s: Symbol,
+        axes: tuple[int, ...],
+        single: tuple[bool, ...],
+        blocks: Sequence[_Block],
+    ) -> None:
+        last = blocks[-1]
         shape = [b.stop for b in last.at((False,) * len(last.shape))]
         self._axes = axes
         self._counts = [k + 1 for k in last.pieces]
-        self._single = tuple([d in axes for d in range(len(first.shape))])
+        self._single = tuple([one or d in axes for d, one in enumerate(single)])
         self._add = _ADD[s.function]
         count = math.prod([self._counts[d] for d in axes])
         self._each = math.isqrt(count) if s.function == "sum" else count
@@ -256,7 +268,7 @@ class _Total:
         group = self._groups[number // self._each]
         place = group[block.at(self._single)]
         if number % self._each:
-            self._add(place, value, place)
+            self._add(place, value, out=place)
         else:
             place[...] = value
 
@@ -376,7 +388,10 @@ class _Loop:
             stored.append(np.empty(own, s.dtype))
             patterns.append(single)
         temporaries = _Scratch([(dtype, laid(one)) for dtype, one in self._temporaries], blocks)
-        totals = [_Total(s, one, blocks) for s, one in zip(self._reductions, axes, strict=True)]
+        totals = [
+            _Total(s, one, laid(self._single(s.operands[0].shape)), blocks)
+            for s, one in zip(self._reductions, axes, strict=True)
+        ]
         cut = [*arrays, *stored]
         number = len(arrays)
         function = self._function

@@ -18,7 +18,7 @@ from ..mode import set_grad_enabled
 from ..symbols import NotElementwise, Symbol
 from ..tensor import Tensor, new_tensor
 
-__all__ = ["Trace", "leaf", "listed", "traced"]
+__all__ = ["Trace", "leaf", "listed", "refused", "traced"]
 
 
 class Trace:
@@ -77,6 +77,14 @@ def leaf(name: str, type: TensorType, shape: tuple[int, ...], requires_grad: boo
     return new_tensor(Symbol.input(name, kind.numpy, shape), kind, shape, requires_grad)
 
 
+def refused(name: str, reason: object) -> FusionError:
+    """The error to raise where a function cannot be fused."""
+    return FusionError(
+        f"{name} cannot be fused: {str(reason).rstrip('.')}. A fused function is made of "
+        "elementwise operations, reductions and views of its arguments: do the rest outside."
+    )
+
+
 def traced(name: str, function: Callable[[], Any], record: bool) -> Any:
     """What a function gives that has Tensors of Symbols for arguments.
 
@@ -95,10 +103,7 @@ def traced(name: str, function: Callable[[], Any], record: bool) -> Any:
         reason = _reason(error)
         if reason is None:
             raise
-        raise FusionError(
-            f"{name} cannot be fused: {reason}. A fused function is made of elementwise "
-            "operations, reductions and views of its arguments: do the rest outside."
-        ) from error
+        raise refused(name, reason) from error
 
 
 def _reason(error: BaseException) -> str | None:
@@ -108,7 +113,7 @@ def _reason(error: BaseException) -> str | None:
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         if isinstance(cause, NotElementwise):
-            return str(cause).rstrip(".")
+            return str(cause)
         if isinstance(cause, AttributeError) and isinstance(cause.obj, Symbol):
             return f"{cause.name} is neither elementwise nor a reduction"
         if isinstance(cause, DeviceError) and str(SYMBOLIC) in str(cause):

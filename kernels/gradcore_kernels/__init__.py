@@ -22,7 +22,7 @@ from gradcore_kernels import (
 )
 from gradcore_kernels.compilation import precompile
 from gradcore_kernels.elementwise import Elementwise
-from gradcore_kernels.fusion import FusedReduction
+from gradcore_kernels.fusion import FusedReductions, FusedRows, Pass
 from gradcore_kernels.indexing import follow
 from gradcore_kernels.means import mul_mean, mul_mean_backward
 from gradcore_kernels.norms import norm, norm_backward
@@ -35,7 +35,9 @@ __all__ = [
     "FORWARD",
     "NAMESPACE",
     "Elementwise",
-    "FusedReduction",
+    "FusedReductions",
+    "FusedRows",
+    "Pass",
     "dropout",
     "dropout_backward",
     "every_kernel",

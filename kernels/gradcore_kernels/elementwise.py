@@ -53,7 +53,9 @@ template <class T> __device__ T fn_power(T a, T b) {
 }
 template <> __device__ float fn_power(float a, float b) { return pow(a, b); }
 template <> __device__ double fn_power(double a, double b) { return pow(a, b); }
-template <class R> __device__ complex<R> fn_power(complex<R> a, complex<R> b) { return pow(a, b); }
+template <class R> __device__ complex<R> fn_power(complex<R> a, complex<R> b) {
+  return b == R(0) ? complex<R>(1) : pow(a, b);  // 0 to the power 0 too
+}
 template <class T> __device__ T fn_fmod(T a, T b) { return b == T(0) ? T(0) : a % b; }
 template <> __device__ float fn_fmod(float a, float b) { return fmod(a, b); }
 template <> __device__ double fn_fmod(double a, double b) { return fmod(a, b); }
@@ -62,6 +64,13 @@ template <class T> __device__ T fn_remainder(T a, T b) {
   const T r = fn_fmod(a, b);
   return r != T(0) && (r < T(0)) != (b < T(0)) ? r + b : r;
 }
+template <class R> __device__ R fn_remainder_real(R a, R b) {
+  const R r = fmod(a, b);
+  if (r == R(0)) return copysign(r, b);
+  return (r < R(0)) != (b < R(0)) ? r + b : r;
+}
+template <> __device__ float fn_remainder(float a, float b) { return fn_remainder_real(a, b); }
+template <> __device__ double fn_remainder(double a, double b) { return fn_remainder_real(a, b); }
 template <class T> __device__ T fn_floor_divide(T a, T b) {
   if (b == T(0)) return T(0);
   const T q = a / b;

@@ -61,7 +61,8 @@ struct gc_moments { A n, mean, square; };
 struct gc_join_moments {
   __device__ gc_moments operator()(const gc_moments &a, const gc_moments &b) const {
     const A n = a.n + b.n, share = n > A(0) ? b.n / n : A(0), d = b.mean - a.mean;
-    return gc_moments{n, a.mean + d * share, a.square + b.square + d * d * (a.n * share)};
+    // Of no numbers d is a mean: its square could overflow, times 0.
+    return gc_moments{n, a.mean + d * share, a.square + b.square + d * (d * (a.n * share))};
   }
 };
 template <int N> __device__ gc_moments gc_moments_of(const A *v, int n) {

@@ -81,11 +81,11 @@ _BACKWARD_P: Final = _backward(
     dx = T(whole == A(0) ? W(0) : W(gc_sgn(W(x)) * (slope * A(g))));
     """,
 )
-# dx = where((abs(x) == y) | isnan(x), sgn(x) * g / ties, 0)
+# dx = sgn(x) * (g / ties) * ((abs(x) == y) | isnan(x))
 _BACKWARD_EXTREME: Final = _backward(
     "extreme",
     "T x, U y, U g, A ties",
-    f"dx = T({_ATTAINED.format(x='x', y='y')} ? W(gc_sgn(W(x)) * (A(g) / ties)) : W(0))",
+    f"dx = T(gc_sgn(W(x)) * (A(g) / ties * A({_ATTAINED.format(x='x', y='y')})))",
 )
 
 
