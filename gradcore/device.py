@@ -313,6 +313,10 @@ class Backend:
         """Make `target` the current device, and return the one that was."""
         return target
 
+    def shared(self, array: Array) -> Array:
+        """An array that a user gave, in a form that says if others may hold its memory: a view."""
+        return array  # of NumPy's arrays those of foreign memory are views already
+
     def at(self, target: Device) -> AbstractContextManager[Any]:
         """Within this context `target` is the current device."""
         return _HERE
@@ -369,6 +373,11 @@ class _CudaBackend(Backend):
             return self.on(target, lambda module: module.asarray(value, dtype))
 
         return asarray
+
+    def shared(self, array: Array) -> Array:
+        memory = self.module.cuda.memory
+        own = memory.PooledMemory, memory.Memory, memory.MemoryAsync
+        return array if isinstance(array.data.mem, own) else array.view()
 
     def use(self, target: Device) -> Device:
         previous = Device("cuda", self.current_device())

@@ -216,11 +216,16 @@ def _as_tensor(g: Any, type: TensorType, record: bool) -> Any:
     return new_tensor(array, type, array.shape)
 
 
+def _raw(t: Any) -> Any:
+    """The array of a Tensor that a hook has had; of Cotangents or None, itself."""
+    return t._type.device.backend.shared(t._array) if isinstance(t, Tensor) else t
+
+
 def _hooked(hooks: dict[int, Any], g: Any, type: TensorType, record: bool) -> Any:
     """A cotangent after the hooks of its Tensor."""
     with set_grad_enabled(record):
         t = run_each(hooks, _as_tensor(g, type, record))
-    return t if record else t._array
+    return t if record else _raw(t)
 
 
 def _outputs(g: Any, node: Node, record: bool) -> tuple[Any, ...]:
@@ -234,7 +239,7 @@ def _prehooked(hooks: dict[int, Any], g: Any, node: Node, record: bool) -> Any:
     """The cotangent of a node after the hooks before it."""
     with set_grad_enabled(record):
         given = run_before(hooks, _outputs(g, node, record))
-    raw = [t if record or t is None else t._array for t in given]
+    raw = [t if record else _raw(t) for t in given]
     if isinstance(g, Cotangents):
         return Cotangents({n: t for n, t in enumerate(raw) if t is not None})
     return raw[0]
@@ -268,7 +273,7 @@ def _posthooked(
     for n, t in zip(pullback.inputs, after, strict=True):
         if n is not None:
             made[n] = t
-    return [t._array if not record and isinstance(t, Tensor) else t for t in made]
+    return made if record else [_raw(t) for t in made]
 
 
 def _merges(edges: tuple[Edge, ...]) -> bool:
@@ -357,7 +362,7 @@ def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
                 if hooks is None or not (hooks.before or hooks.after or hooks.accumulated):
                     continue
                 (t,) = run_before(hooks.before, (_as_tensor(g, leaf._type, record),))
-                leaves[leaf] = t if record else t._array
+                leaves[leaf] = t if record else _raw(t)
                 hooked.append((leaf, t))
     with _FILLING:
         if record:

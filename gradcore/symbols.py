@@ -450,9 +450,9 @@ def _literal(value: Any, dtype: DType) -> str:
     if dtype.kind == "f":
         value = float(dtype.type(value))
         if math.isnan(value):
-            return f"{target}(NAN)"
+            return f"{target}(CUDART_NAN)"
         if math.isinf(value):
-            return f"{target}({'-' if value < 0 else ''}INFINITY)"
+            return f"{target}({'-' if value < 0 else ''}CUDART_INF)"
         return f"{target}({value!r})"
     value = int(value)
     if dtype.kind == "b":

@@ -457,11 +457,15 @@ def _cotangents(ctx: FunctionCtx, g: Any, record: bool) -> list[Tensor | None]:
             found.append(None)
         elif d is None:
             shape, type = described
-            zeros = type.device.backend.module.zeros(shape, type.numpy)
-            found.append(new_tensor(zeros, type, shape))
+            found.append(_zeros(shape, type))
         else:
             found.append(d if record else wrap(described[1].asarray(d)))
     return found
+
+
+def _zeros(shape: tuple[int, ...], type: TensorType) -> Tensor:
+    make = lambda module: module.zeros(shape, type.numpy)
+    return new_tensor(type.device.backend.on(type.device, make), type, shape)
 
 
 def _fitted(
@@ -490,7 +494,9 @@ def _fitted(
         if d._shape != shape:
             d = recorded.sum_to(d, shape)
         return d if d._type is type else d.to(type.device, type.dtype)
-    array = d._array if d._shape == shape else type.xp.sum_to(d._array, shape)
+    array = type.device.backend.shared(d._array)
+    if d._shape != shape:
+        array = type.xp.sum_to(array, shape)
     return array if array.dtype == type.numpy else type.xp.astype(array, type.numpy)
 
 

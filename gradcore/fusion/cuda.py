@@ -12,6 +12,8 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from ..device import Device
 from ..fusible import OPAQUE, REDUCTIONS
 from ..symbols import Symbol, body
@@ -38,11 +40,15 @@ def _reductions(
     name: str,
     inputs: Pairs,
     reductions: Pairs,
+    reads: tuple[str, ...],
     term: str,
     outputs: Pairs,
+    single: tuple[str, ...],
     finish: str,
 ) -> Any:
-    return kernels.FusedReductions(name, dict(inputs), reductions, term, dict(outputs), finish)
+    return kernels.FusedReductions(
+        name, dict(inputs), reductions, reads, term, dict(outputs), single, finish
+    )
 
 
 @functools.lru_cache(maxsize=_KERNELS)
@@ -105,6 +111,11 @@ class _Arguments:
         """Where an expression goes on."""
         return () if id(symbol) in self._given else symbol.operands
 
+    def read_by(self, roots: Iterable[Symbol]) -> tuple[str, ...]:
+        """The names of the arrays that expressions read."""
+        found = {id(s) for s in ordered(roots, self.below)}
+        return tuple([self.names[id(s)] for s in self.arrays if id(s) in found])
+
     def text(self, outputs: Sequence[tuple[str, Symbol]]) -> str:
         """The statements that assign expressions to variables."""
         new: dict[int, Any] = dict(self._given)
@@ -122,6 +133,11 @@ def _typed(pairs: Iterable[tuple[str, Symbol]]) -> Pairs:
 def _described(name: str, inputs: Pairs, outputs: Pairs) -> str:
     listed = ", ".join(f"{dtype or 'double'} {n}" for n, dtype in (*inputs, *outputs))
     return f"// {name}({listed})"
+
+
+def _below(symbol: Symbol) -> tuple[Any, ...]:
+    """Where an expression goes on, down to what is in memory."""
+    return () if symbol.weak or is_leaf(symbol) else symbol.operands
 
 
 # steps -----------------------------------------------------------------------------------------
@@ -206,12 +222,23 @@ class _Reductions(_Step):
         described = tuple(
             [(s.function, x.dtype.name) for s, x in zip(reductions, terms, strict=True)]
         )
+        reads = arguments.read_by(terms)
         term = arguments.text([(f"term{k}_", x) for k, x in enumerate(terms)])
         for k, s in enumerate(reductions):
             arguments.give(s, f"a{k}_")
         named = [(f"y{i}_", s) for i, s in enumerate(finish)]
         outputs, end = _typed(named), arguments.text(named)
-        self._function = _reductions(kernels, name, arguments.inputs, described, term, outputs, end)
+        self._function = _reductions(
+            kernels,
+            name,
+            arguments.inputs,
+            described,
+            reads,
+            term,
+            outputs,
+            arguments.read_by(finish),
+            end,
+        )
         self._where = {"dim": reductions[0].detail, "shape": shape, "out": reductions[0].shape}
         how = ", ".join(f"{function} a{k}_" for k, (function, _) in enumerate(described))
         self.text = (
@@ -228,26 +255,19 @@ class _Reductions(_Step):
 class _OverRows(_Step):
     """What `rows` says, in one launch."""
 
-    def __init__(self, kernels: Any, name: str, rows: Rows) -> None:
+    def __init__(self, kernels: Any, name: str, leaves: set[int], rows: Rows) -> None:
         every = [s for one in rows.reductions for s in one]
         roots = [*every, *(s.operands[0] for s in rows.maps), *rows.results]
-        order = ordered(roots, rows.below)
-        leaves = {id(s) for s in order if is_leaf(s) and not s.weak and id(s) not in rows.inside}
+        leaves = leaves - rows.inside
+        order = ordered(roots, lambda s: () if s.weak or id(s) in leaves else s.operands)
         whole = [s for s in order if id(s) in leaves and s.shape == rows.shape]
         arguments = _Arguments(order, leaves, whole[0] if whole else None)
         self.reads, self.numbers = arguments.arrays, arguments.numbers
         self.makes = [*rows.maps, *rows.results]
-        single = [s for s in self.reads if rows.is_single(s)]
+        once = tuple([arguments.names[id(s)] for s in self.reads if rows.is_single(s)])
 
-        def reads(roots: Sequence[Symbol]) -> tuple[str, ...]:
-            found = {id(s) for s in ordered(roots, arguments.below)}
-            return tuple(
-                [
-                    arguments.names[id(s)]
-                    for s in self.reads
-                    if id(s) in found and not rows.is_single(s)
-                ]
-            )
+        def reads(roots: Iterable[Symbol]) -> tuple[str, ...]:
+            return tuple([n for n in arguments.read_by(roots) if n not in once])
 
         passes = []
         lines = []
@@ -275,7 +295,7 @@ class _OverRows(_Step):
             kernels,
             name,
             arguments.inputs,
-            tuple([arguments.names[id(s)] for s in single]),
+            once,
             tuple(passes),
             reads([x for _, x in maps]),
             _typed(maps),
@@ -384,7 +404,9 @@ class Program:
         depths, depth_of_rows = self._depths()
         by_rows = set() if rows is None else rows.inside | {id(s) for s in rows.maps}
         groups = self._groups([s for s in self._every if id(s) not in by_rows], depths)
-        finish = {key: self._border(members) for key, members in groups.items() if key[0]}
+        finish = {
+            key: self._border(members, key[-1], depths) for key, members in groups.items() if key[0]
+        }
         self._ended = {id(s) for found in finish.values() for s in found}
         if rows is not None:
             self._ended |= {id(s) for s in rows.results}
@@ -392,7 +414,7 @@ class Program:
         leaves |= {id(s) for s in self._every if is_leaf(s) and s.function not in REDUCTIONS}
         made: dict[int, list[_Step]] = {}
         if rows is not None:
-            made[depth_of_rows] = [_OverRows(kernels, name, rows)]
+            made[depth_of_rows] = [_OverRows(kernels, name, leaves, rows)]
         for s in self._every:
             if s.function in OPAQUE:
                 made.setdefault(depths[id(s)] - 1, []).append(_Opaque(backend.xp, s))
@@ -465,21 +487,42 @@ class Program:
             groups.setdefault(min(later, default=(*key, depth), key=lambda k: k[-1]), []).append(s)
         return groups
 
-    def _border(self, reductions: Sequence[Symbol]) -> list[Symbol]:
-        """What the kernel of some reductions gives: all that is made of them alone."""
+    def _border(
+        self, reductions: Sequence[Symbol], before: int, depths: dict[int, int]
+    ) -> list[Symbol]:
+        """What the kernel of some reductions gives: all that is made of them alone.
+
+        And of arrays that are no larger, and known by then.
+
+        Args:
+            reductions: of one shape.
+            before: how many steps come before.
+            depths: after how many steps each Symbol is known.
+        """
         uses: dict[int, list[Symbol]] = {}
         for s in self._every:
             for v in s.operands:
                 uses.setdefault(id(v), []).append(s)
+        shape = reductions[0].shape
         results = {id(r.symbol) for r in self._graph.results}
         inside = {id(s) for s in reductions}
+
+        def fits(v: Any) -> bool:
+            if id(v) in inside or not self._graph.reads(v):
+                return True
+            if depths[id(v)] > before:
+                return False
+            small = np.broadcast_shapes(v.shape, shape) == shape
+            return small and not any(s.function in REDUCTIONS for s in ordered([v], _below))
+
         found = list(reductions)
         for s in found:
             for user in uses.get(id(s), ()):
                 if (
                     id(user) not in inside
                     and not is_leaf(user)
-                    and all(id(v) in inside or not self._graph.reads(v) for v in user.operands)
+                    and user.shape == shape
+                    and all(fits(v) for v in user.operands)
                 ):
                     inside.add(id(user))
                     found.append(user)

@@ -6,6 +6,7 @@ no `out` its result is a new array.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -27,8 +28,31 @@ def _reducer(ufunc: Any) -> Callable[[Any, Any], Any]:
     return lambda x, axis: ufunc.reduce(x, axis, None, None, True)
 
 
+_SHORT: Final = 1024
+"""Elements of a row that BLAS adds up about as exactly as NumPy, and several times as fast."""
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(count: int, dtype: Any) -> Any:
+    return np.ones(count, dtype)
+
+
+def _sum(x: Any, axis: tuple[int, ...]) -> Any:
+    last = x.ndim - 1
+    if (
+        axis == (last,)
+        and 8 <= x.shape[last] <= _SHORT
+        and x.flags.c_contiguous
+        and x.dtype.kind == "f"
+        and x.size > _SHORT
+    ):
+        rows = x.reshape(-1, x.shape[last])
+        return np.dot(rows, _ones(x.shape[last], x.dtype)).reshape(*x.shape[:last], 1)
+    return CPU.xp.sum(x, axis, None, True)
+
+
 _REDUCE: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "sum": lambda x, axis: CPU.xp.sum(x, axis, None, True),
+    "sum": _sum,
     "prod": _reducer(np.multiply),
     "max": _reducer(np.maximum),
     "min": _reducer(np.minimum),

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, overload
 import numpy as np
 
 from .. import dtypes
-from ..device import SYMBOLIC, Array, Device, TensorType, is_array
+from ..device import SYMBOLIC, Device, TensorType, is_array
 from ..errors import ArgumentError, ArgumentTypeError, FusionError, GradcoreError
 from ..graph import CONSTANT, METADATA, Cotangents, Node, Pullback, new_node, output_of
 from ..mode import is_grad_enabled
@@ -48,10 +48,15 @@ class CacheInfo(NamedTuple):
     currsize: int
 
 
-def _program(name: str, device: Device, trace: Trace, silenced: bool) -> Any:
-    """What computes the outputs of a trace that are not None; see `Graph` for `silenced`."""
+def _program(
+    name: str, device: Device, trace: Trace, silenced: bool, saved: Sequence[Symbol] = ()
+) -> Any:
+    """What computes the outputs of a trace that are not None, and then `saved`.
+
+    See `Graph` for `silenced`.
+    """
     inputs = [x._array for x in trace.inputs]
-    outputs = [y._array for y in trace.outputs if y is not None]
+    outputs = [y._array for y in trace.outputs if y is not None] + list(saved)
     if device.kind:
         return cuda.Program(name, device, inputs, trace.numbers, outputs)
     return host.Program(inputs, trace.numbers, outputs, silenced)
@@ -75,7 +80,6 @@ class Call:
         self._name = name
         self._trace = trace
         self._device = device
-        self._program = _program(name, device, trace, silenced)
         self._kinds = [
             None if y is None else TensorType(device, y._type.dtype) for y in trace.outputs
         ]
@@ -87,15 +91,49 @@ class Call:
         self._records = any(
             flows and given is None for flows, given in zip(self._flows, self._given, strict=True)
         )
+        # One output, which is no input: the usual case.
+        self._is_plain = self._given == [None] and None not in self._kinds
         self._vjps: dict[Any, Any] = {}
         self._lock = threading.RLock()
+        self._saved: list[Symbol] = []
+        if self._records and not device.kind:
+            self._save()
+        self._program = _program(name, device, trace, silenced, self._saved)
         if self._records:
             self._pullback = self._made_pullback()
+
+    def _save(self) -> None:
+        """Find what to keep for the usual backward, and make that."""
+        trace = self._trace
+        try:
+            vjp = traced(self._name, lambda: trace.vjp(self._flows, None), False)
+        except Exception:
+            return  # backward will say what is wrong
+        gradients = [d._array for d in vjp.outputs if d is not None]
+        self._saved = host.worth_saving(
+            [y._array for y in trace.outputs if y is not None], gradients
+        )
+        if self._saved:
+            given = {
+                id(s): Symbol.input(f"y{i}", s.dtype, s.shape) for i, s in enumerate(self._saved)
+            }
+            inputs = [x._array for x in vjp.inputs] + list(given.values())
+            self._backward = host.Program(inputs, vjp.numbers, gradients, True, given)
+            self._is_zero = [d is None for d in vjp.outputs]
 
     @property
     def text(self) -> str:
         """The program."""
         return str(self._program.text)
+
+    @property
+    def backward_texts(self) -> list[str]:
+        """The program of the backward, if there is one."""
+        if not self._records:
+            return []
+        if self._saved:
+            return [self._backward.text]
+        return [self.vjp(tuple(self._flows), None).text]
 
     def __call__(self, tensors: Sequence[Tensor], numbers: tuple[float, ...]) -> list[Any]:
         """The outputs; None where the trace has None."""
@@ -103,37 +141,33 @@ class Call:
         found = self._program(arrays, numbers)
         node = None
         if self._records:
-            node = self._node(tensors, arrays, numbers)
+            saved = found[len(found) - len(self._saved) :]
+            node = self._node(tensors, (*arrays, *saved, numbers))
+        if self._is_plain:
+            (first, *_), (only,) = found, self._kinds
+            assert only is not None
+            return [new_tensor(first, only, first.shape, node is not None, node)]
         results: list[Any] = []
         computed = iter(found)
-        single = len(self._kinds) == 1
         for number, kind in enumerate(self._kinds):
+            array: Any = None if kind is None else next(computed)
+            place = self._given[number]
             if kind is None:
                 results.append(None)
-                continue
-            array = next(computed)
-            place = self._given[number]
-            if place is not None:
+            elif place is not None:
                 results.append(tensors[place])
             elif node is not None and self._flows[number]:
-                edge = node if single else output_of(node, number, kind)
+                edge = node if len(self._kinds) == 1 else output_of(node, number, kind)
                 results.append(new_tensor(array, kind, array.shape, True, edge))
             else:
                 results.append(new_tensor(array, kind, array.shape))
         return results
 
-    def _node(
-        self, tensors: Sequence[Tensor], arrays: Sequence[Array], numbers: tuple[float, ...]
-    ) -> Node:
+    def _node(self, tensors: Sequence[Tensor], saved: tuple[Any, ...]) -> Node:
         inputs = [tensors[i] for i in self._wanted]
         first = self._kinds[self._flows.index(True)]
         assert first is not None
-        return new_node(
-            self._pullback,
-            tuple([t._node or t for t in inputs]),
-            (*arrays, numbers),
-            first,
-        )
+        return new_node(self._pullback, tuple([t._node or t for t in inputs]), saved, first)
 
     def _made_pullback(self) -> Pullback:
         inputs = self._trace.inputs
@@ -141,20 +175,27 @@ class Call:
         return Pullback(
             self._name.title().replace("_", "") + "Backward0",
             tuple([_picker(number) for number in range(len(order))]),
-            (*(order.get(i, CONSTANT) for i in range(len(inputs))), METADATA),
+            (
+                *(order.get(i, CONSTANT) for i in range(len(inputs))),
+                *[METADATA] * (len(self._saved) + 1),
+            ),
             tuple([order.get(i) for i in range(len(inputs))]),
             self._joint,
         )
 
     def _joint(self, xp: Any, g: Any, saved: tuple[Any, ...]) -> list[Any]:
         """The gradients of the inputs that require grad."""
-        *inputs, numbers = saved
+        count = len(self._trace.inputs)
+        inputs, kept, numbers = saved[:count], saved[count:-1], saved[-1]
         by_number = g if isinstance(g, Cotangents) else {0: g}
         present = tuple([n in by_number for n in range(len(self._kinds))])
         cotangents = [by_number[n] for n, there in enumerate(present) if there]
         if xp is recorded:
             flags = tuple([t._requires_grad for t in cotangents])
             return self.vjp(present, flags)([*inputs, *cotangents], numbers)
+        if kept and present == tuple(self._flows):
+            found = iter(self._backward([*inputs, *cotangents, *kept], numbers))
+            return [None if zero else next(found) for zero in self._is_zero]
         call = self.vjp(present, None)
         found = iter(call._program([*inputs, *cotangents], numbers))
         return [None if kind is None else next(found) for kind in call._kinds]
@@ -315,7 +356,7 @@ class Fused:
         self, arguments: _Arguments, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Call, Any]:
         """The traced function for these arguments, and what puts its results together."""
-        key = (*arguments.key, is_grad_enabled(), dtypes.get_default_dtype())
+        key = (*arguments.key, is_grad_enabled(), dtypes.get_default_dtype().code)
         found = self._found(key, arguments, args, kwargs, bool(arguments.numbers))
         if found is _BY_VALUE:
             key = (*key, *map(repr, arguments.numbers))
@@ -424,10 +465,7 @@ class Fused:
         """What a call with these arguments runs, forward and backward: CUDA C, or Python."""
         arguments = self._taken(args, kwargs)
         call, _ = self._call(arguments, args, kwargs)
-        texts = [call.text]
-        if call._records:
-            texts.append(call.vjp(tuple(call._flows), None).text)
-        return "\n".join(texts)
+        return "\n".join([call.text, *call.backward_texts])
 
     def __repr__(self) -> str:
         return f"<fused function {self._label}>"

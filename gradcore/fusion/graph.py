@@ -20,7 +20,7 @@ Reductions of float16 give float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -162,18 +162,25 @@ class Graph:
     Args:
         outputs: traced Symbols.
         silenced: NumPy's warnings are off whenever the function runs.
+        given: by the id of a traced Symbol, an input that has its value.
 
     Attributes:
         results: one per output.
     """
 
-    def __init__(self, outputs: Sequence[Symbol], silenced: bool = False) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[Symbol],
+        silenced: bool = False,
+        given: Mapping[int, Symbol] | None = None,
+    ) -> None:
         self._silenced = silenced
+        given = given or {}
         self._made: dict[Any, Symbol] = {}
         self._reading: set[int] = set()
         self._forms: dict[int, _Form] = {}
-        for symbol in ordered(outputs):
-            self._forms[id(symbol)] = self._form(*self._visit(symbol))
+        for symbol in ordered(outputs, lambda s: () if id(s) in given else s.operands):
+            self._forms[id(symbol)] = self._form(*self._visit(given.get(id(symbol), symbol)))
         self.results = [self._result(symbol) for symbol in outputs]
 
     def reads(self, value: Any) -> bool:

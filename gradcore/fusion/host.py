@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,13 +22,19 @@ from ..symbols import Shape, Symbol
 from .emit import INTEGERS, Emitter, is_value
 from .graph import Graph, Result, fill_value, is_constant, is_leaf, look, number_of, ordered
 
-__all__ = ["BLOCK", "Program"]
+__all__ = ["BLOCK", "Program", "worth_saving"]
 
 BLOCK = 16384
-"""Elements of a block."""
+"""Elements of arrays that are not cut, and of a block where 64 bytes belong to each.
+
+That is a mebibyte: what a core has in its second-level cache, or half of it.
+"""
 
 _FEW: Final = 1024
 """Elements up to which `numpy.where` is the fastest way to choose."""
+
+_QUICK: Final = 1 << 20
+"""Bytes of an array that the system does not take back when it is freed."""
 
 _HALF: Final = np.dtype(np.float16)
 _SINGLE: Final = np.dtype(np.float32)
@@ -133,6 +139,7 @@ class _Whole:
         reads: of what.
         numbers: the Python numbers that are read.
         text: the function.
+        function: of the arrays and the numbers.
     """
 
     def __init__(self, results: Sequence[Symbol], known: set[int]) -> None:
@@ -147,11 +154,11 @@ class _Whole:
         parameters = ", ".join([*names.values(), *emitter.numbers])
         listed = ", ".join(emitter.name(s) for s in results)
         self.text = emitter.text(f"def whole({parameters}):", f"({listed},)")
-        self._function = _compiled(self.text, emitter.scope, "whole")
+        self.function = _compiled(self.text, emitter.scope, "whole")
 
     def run(self, arrays: Sequence[Any], numbers: Sequence[float]) -> Sequence[Any]:
         """What the step makes, of what it reads."""
-        found: Sequence[Any] = self._function(*arrays, *numbers)
+        found: Sequence[Any] = self.function(*arrays, *numbers)
         return found
 
 
@@ -329,6 +336,9 @@ class _Loop:
         ]
         self.text = emitter.text(f"def block({', '.join(parameters)}):", f"[{', '.join(found)}]")
         self._function = _compiled(self.text, emitter.scope, "block")
+        every = [*self.reads, *stores]
+        self._bytes = sum(s.dtype.itemsize for s in every if s.size > 1)
+        self._bytes += sum(dtype.itemsize for dtype, _ in self._temporaries)
         # One dimension will do where each array is of the whole shape, or a number.
         whole = {1, math.prod(shape)}
         self._can_be_flat = (
@@ -380,7 +390,8 @@ class _Loop:
             return single if order is None else tuple([single[d] for d in order])
 
         across = any(len(shape) - 1 not in one for one in axes)
-        blocks = _blocks(shape, self._rows, across, BLOCK)
+        size = min(4 * BLOCK, max(BLOCK // 4, 64 * BLOCK // self._bytes))
+        blocks = _blocks(shape, self._rows, across, size)
         stored, patterns = [], [tuple([n == 1 for n in a.shape]) for a in arrays]
         for s in self._stores:
             single = laid(self._single(s.shape))
@@ -594,6 +605,40 @@ class _Planner:
         return {self._sources[v] for v in found if v in self._sources}
 
 
+def worth_saving(outputs: Sequence[Symbol], gradients: Sequence[Symbol]) -> list[Symbol]:
+    """What of a forward its backward should be given, rather than compute again.
+
+    Results, and what took long and is small enough that memory for it is quickly had.
+
+    Args:
+        outputs: traced Symbols.
+        gradients: made of those.
+    """
+    forward = {id(s) for s in ordered(outputs)}
+    results = {id(s) for s in outputs}
+    heavy: set[int] = set()
+    found: dict[int, Symbol] = {}
+    for s in ordered(gradients):
+        if id(s) in forward:
+            if (
+                s.function in _HEAVY
+                or s.function in REDUCTIONS
+                or any(id(v) in heavy for v in s.operands)
+            ):
+                heavy.add(id(s))
+            continue
+        found.update((id(v), v) for v in s.operands if id(v) in heavy)
+    found.update((id(s), s) for s in gradients if id(s) in heavy)
+    return [
+        s
+        for s in found.values()
+        if s.dtype != _HALF
+        and not s.weak
+        and s.function != "broadcast_to"
+        and (id(s) in results or s.size * s.dtype.itemsize <= _QUICK)
+    ]
+
+
 def _parts(s: Symbol) -> tuple[Any, ...]:
     return () if s.function == "hosted" else s.operands
 
@@ -610,6 +655,7 @@ class Program:
         numbers: the names of the Python numbers.
         outputs: what is computed.
         silenced: NumPy's warnings are off whenever it runs.
+        given: by the id of a traced Symbol, an input that has its value.
     """
 
     def __init__(
@@ -618,8 +664,9 @@ class Program:
         numbers: Sequence[str],
         outputs: Sequence[Symbol],
         silenced: bool = False,
+        given: Mapping[int, Symbol] | None = None,
     ) -> None:
-        graph = Graph(outputs, silenced)
+        graph = Graph(outputs, silenced, given)
         planner = _Planner(graph)
         self._inputs = [id(s) for s in inputs]
         self._names = numbers
@@ -638,8 +685,36 @@ class Program:
             for number in range(len(self._steps))
         ]
 
+        self._direct = self._found_direct(numbers)
+
+    def _found_direct(self, numbers: Sequence[str]) -> Any:
+        """Where there is one step, of inputs, and its results are as they are: what to hand it.
+
+        The function, the places of its arrays and numbers, and those of the results.
+        """
+        if len(self._steps) != 1 or not isinstance(self._steps[0], _Whole):
+            return None
+        (step,) = self._steps
+        made = [id(s) for s in step.makes]
+        if (
+            not all(id(s) in self._inputs for s in step.reads)
+            or not all(s.function == "input" for s in step.numbers)
+            or not all(id(s) in made and not r.steps for r, s in self._results)
+        ):
+            return None
+        return (
+            step.function,
+            [self._inputs.index(id(s)) for s in step.reads],
+            [numbers.index(s.operands[0]) for s in step.numbers],
+            [made.index(id(s)) for _, s in self._results],
+        )
+
     def __call__(self, arrays: Sequence[Any], numbers: Sequence[float]) -> list[Any]:
         """The results as arrays. Those that are views of inputs share their memory."""
+        if self._direct is not None:
+            function, read, used, places = self._direct
+            made = function(*[arrays[i] for i in read], *[numbers[i] for i in used])
+            return [made[i] for i in places]
         memory = dict(zip(self._inputs, arrays, strict=True))
         given = dict(zip(self._names, numbers, strict=True))
         for step, dead in zip(self._steps, self._dead, strict=True):

@@ -17,6 +17,7 @@ from gradcore_kernels.reduction import memory_order
 FUNCTIONS: Final = r"""
 #include <cupy/complex.cuh>
 #include <cupy/float16.cuh>
+#include <cupy/math_constants.h>
 template <class T> __device__ T fn_absolute(T x) { return x < T(0) ? -x : x; }
 template <> __device__ bool fn_absolute(bool x) { return x; }
 template <> __device__ float fn_absolute(float x) { return fabs(x); }

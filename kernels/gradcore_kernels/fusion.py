@@ -39,23 +39,28 @@ _MOST: Final = 1024
 _FEW: Final = 16384
 
 
+def _accumulator(dtype: str) -> str:
+    """What accumulates a dtype: whole words, of which threads hand each other."""
+    if dtype == "float16":
+        return "float32"
+    return "int32" if np.dtype(dtype).itemsize < 4 else dtype
+
+
+def _state(dtype: str) -> str:
+    """The same in C."""
+    return CPP_NAMES[_accumulator(dtype)]
+
+
 def _identity(function: str, dtype: str) -> str:
     """The neutral element of a reduction, in C."""
     if function in _IDENTITIES:
         return _IDENTITIES[function]
     if np.dtype(dtype).kind == "f":
         return "-CUDART_INF" if function == "max" else "CUDART_INF"
-    limits = np.iinfo(dtype)
+    limits = np.iinfo(_accumulator(dtype))
     value = int(limits.min if function == "max" else limits.max)
     # C has no literal for the least number.
     return f"{value + 1}ll - 1" if value < 0 else f"{value}ull"
-
-
-def _state(dtype: str) -> str:
-    """What accumulates a dtype: whole words, of which threads hand each other."""
-    if dtype == "float16":
-        return CPP_NAMES["float32"]
-    return CPP_NAMES["int32" if np.dtype(dtype).itemsize < 4 else dtype]
 
 
 def _working(dtype: str) -> str:
@@ -136,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(1024) NAME(PARAMETERS, const gc_til
   const gc_place p(t, (long long)blockIdx.x * blockDim.z + threadIdx.z);
   gc_state a;
   if (from) {
-    const auto read = [=](const gc_place &here) { return from[here.at[0]]; };
+    const auto read = [=](const gc_place &here) { return from[here.at[ARRAYS - 2]]; };
     a = gc_over<gc_state, true>(p, t, read, [=](const gc_state &v) { return v; });
   } else {
     const auto read = [=](const gc_place &here) { return gc_values{READS}; };
@@ -179,26 +184,31 @@ class FusedReductions:
         inputs: The dtype of each input, by its name; None is a Python number (a double).
         reductions: Of each expression how it is reduced (`"sum"`, `"prod"`, `"max"`, `"min"`,
             `"any"` or `"all"`), and its dtype.
-        term: CUDA C that assigns to the expressions from the inputs.
+        reads: The names of the arrays that the expressions are made of.
+        term: CUDA C that assigns to the expressions.
         outputs: The dtype of each result, by its name.
-        finish: CUDA C that assigns to the results from the reductions and the numbers.
+        single: The names of the arrays that `finish` reads: those that are the same along the axes.
+        finish: CUDA C that assigns to the results from the reductions, these and the numbers.
     """
 
-    __slots__ = ("_function", "_inputs", "_kernel", "_outputs", "_size")
+    __slots__ = ("_function", "_inputs", "_kernel", "_outputs", "_single", "_size")
 
     def __init__(
         self,
         name: str,
         inputs: Mapping[str, str | None],
         reductions: Sequence[tuple[str, str]],
+        reads: Sequence[str],
         term: str,
         outputs: Mapping[str, str],
+        single: Sequence[str],
         finish: str,
     ) -> None:
         self._inputs = taken = _Inputs(inputs)
+        self._single = tuple([n in single for n in taken.arrays])
         self._outputs = [np.dtype(d) for d in outputs.values()]
         every = list(enumerate(reductions))
-        count = len(taken.arrays) + 1
+        count = len(taken.arrays) + 2  # the parts, and the results
         written = "\n".join(
             f"{n}at[p.at[{count - 1}]] = ({CPP_NAMES[d]})({n});" for n, d in outputs.items()
         )
@@ -210,7 +220,7 @@ class FusedReductions:
             {
                 "JOINS": "\n".join(_join(k, *r) for k, r in every),
                 "MEMBERS": " ".join(f"{_state(d)} a{k}_;" for k, (_, d) in every),
-                "VALUES": " ".join(f"{c} {n};" for n, c in taken.arrays.items()),
+                "VALUES": " ".join(f"{taken.arrays[n]} {n};" for n in reads),
                 "JOINED": ", ".join(f"gc_join{k}()(a.a{k}_, b.a{k}_)" for k, _ in every),
                 "NEUTRAL": ", ".join(f"({_state(d)})({_identity(f, d)})" for _, (f, d) in every),
                 "NAME": name,
@@ -221,10 +231,18 @@ class FusedReductions:
                         *(f"{CPP_NAMES[d]} *{n}at" for n, d in outputs.items()),
                     ]
                 ),
-                "READS": ", ".join(taken.read(n, "here") for n in taken.arrays),
-                "UNPACKED": " ".join(f"const {c} {n} = v.{n};" for n, c in taken.arrays.items()),
+                "READS": ", ".join(taken.read(n, "here") for n in reads),
+                "UNPACKED": " ".join(f"const {taken.arrays[n]} {n} = v.{n};" for n in reads),
                 "TERM": f"{_declared(reduced, term)}\nreturn {{{returned}}};",
-                "FINISH": f"{states}\n{_declared(outputs, finish)}\n{written}",
+                "ARRAYS": str(count),
+                "FINISH": "\n".join(
+                    [
+                        states,
+                        *(f"const {taken.arrays[n]} {n} = {taken.read(n, 'p')};" for n in single),
+                        _declared(outputs, finish),
+                        written,
+                    ]
+                ),
             },
         )
         self._kernel = RawKernel(name, FUNCTIONS + source, [{}])
@@ -247,7 +265,7 @@ class FusedReductions:
         made = [empty(out, dtype) for dtype in self._outputs]
         if not made[0].size:
             return made
-        first, second = _two(shape, dim, *[a.strides for a in arrays])
+        first, second = _two(shape, dim, self._single, *[a.strides for a in arrays])
         if first is None:
             order = (*(d for d in range(len(shape)) if d not in dim), *dim)
             given = list(inputs)
@@ -274,17 +292,27 @@ class FusedReductions:
 
 @functools.lru_cache(maxsize=4096)
 def _two(
-    shape: tuple[int, ...], dim: tuple[int, ...], *strides: tuple[int, ...]
+    shape: tuple[int, ...],
+    dim: tuple[int, ...],
+    single: tuple[bool, ...],
+    *strides: tuple[int, ...],
 ) -> tuple[Tiles | None, Tiles | None]:
-    """One or two launches; none where the axes cannot be merged."""
+    """One or two launches; none where the axes cannot be merged.
+
+    In the second one the arrays that are `single` are read as in the first.
+    """
     kept = iter(row_major(reduced_shape(shape, dim, False)))
     out = tuple([0 if d in dim else next(kept) for d in range(len(shape))])
-    first = tiles(shape, dim, _SHARE, _BLOCK, _FEW, *strides, out)
+    nothing = (0,) * len(shape)
+    first = tiles(shape, dim, _SHARE, _BLOCK, _FEW, *strides, nothing, out)
     if first is None or first.grid[1] == 1:
         return first, None
     splits, outer, inner = first.grid[1], first.outer, first.inner
-    found = Steps(outer=inner, inner=1, fast=outer * inner)
-    steps = [*[found] * len(strides), first.steps[-1]]
+    steps = [
+        Steps(outer=s.outer, inner=s.inner) if one else Steps()
+        for s, one in zip(first.steps, single, strict=False)
+    ]
+    steps += [Steps(outer=inner, inner=1, fast=outer * inner), first.steps[-1]]
     return first, lay(outer, inner, splits, splits, steps, inner > 1, _SHARE, _BLOCK, None)
 
 
@@ -373,7 +401,8 @@ class FusedRows:
             lines = [f"const {taken.arrays[n]} {n} = {taken.read(n, 'p')};" for n in names]
             return _filled(_OVER, {"READS": "\n".join(lines), "BODY": text})
 
-        joins, parts = [], []
+        joins: list[str] = []
+        parts: list[str] = []
         largest = "int"
         for one in passes:
             states, terms, together = [], {}, []
@@ -382,10 +411,10 @@ class FusedRows:
                 state, k = _state(dtype), len(joins)
                 largest = max(largest, state, key=_bytes)
                 joins.append(_join(k, function, dtype))
-                states.append(f"{state} s{k}_ = ({state})({_identity(function, dtype)});")
-                adds.append(f"s{k}_ = gc_join{k}()(s{k}_, ({state})(term{k}_));")
+                states.append(f"{state} part{k}_ = ({state})({_identity(function, dtype)});")
+                adds.append(f"part{k}_ = gc_join{k}()(part{k}_, ({state})(term{k}_));")
                 together.append(
-                    f"const {_working(dtype)} a{k}_ = gc_together(s{k}_, gc_join{k}(), room);"
+                    f"const {_working(dtype)} a{k}_ = gc_together(part{k}_, gc_join{k}(), room);"
                 )
                 terms[f"term{k}_"] = dtype
             text = _declared(terms, one.term) + "\n" + "\n".join(adds)
@@ -460,8 +489,8 @@ class FusedRows:
             return [*maps, *made[len(maps) :]]
         if self._function is None:
             self._function = launcher(self._kernel)
-        given = (*arrays, *self._inputs.scalars(inputs), *made, plan.argument)
-        self._function(plan.grid, plan.block, given)
+        numbers = self._inputs.scalars(inputs)
+        self._function(plan.grid, plan.block, (*arrays, *numbers, *made, plan.argument))
         return made
 
     def kernels(self) -> list[tuple[RawKernel, dict[str, str]]]:

@@ -23,7 +23,7 @@ import gradcore as gd  # noqa: E402
 from gradcore.errors import GradcoreError  # noqa: E402
 from gradcore.op import OPS  # noqa: E402
 from gradcore.samples import Maker  # noqa: E402
-from gradcore_kernels import Elementwise  # noqa: E402
+from gradcore_kernels import Elementwise, fusion  # noqa: E402
 
 DTYPES = (gd.float16, gd.float32, gd.float64, gd.complex64, gd.complex128)
 # Operations on arrays and metadata that are declared as elementwise.
@@ -34,12 +34,39 @@ WITH_METADATA = (
     *(f"nn.functional.{n}" for n in ("logsigmoid", "softplus", "leaky_relu", "elu")),
 )
 
+F = gd.nn.functional
+FUSED = (
+    lambda x: gd.exp(x) * x,
+    lambda x: (x.sum(0), x.prod(0), (x * x).sum(0) + 1),
+    lambda x: (gd.amax(x, 1), gd.amin(x, 1), (x > 0).any(1), (x == 0).all(1)),
+    lambda x: gd.softmax(x, 1) * (x != 0).sum(1, keepdim=True),
+    lambda x: F.layer_norm(x, (3,)) + x.std(0),
+    lambda x: (x.half() * 2, x.long() + 2**40, x > 1),
+)
+
 sources = {}
 
 
 def note(kernel, ones=()):
     sources[kernel.source(ones=ones)] = kernel.name
     return lambda threads, args: None
+
+
+def note_fused(kernel, *dtypes):
+    sources[kernel.source({})] = kernel.name
+    return lambda *args: None
+
+
+def run_fused(function, dtype):
+    x = gd.ones(200, 3, dtype=dtype, device="cuda")
+    x.requires_grad_(dtype.is_inexact)
+    try:
+        y = gd.fuse(function)(x)
+    except GradcoreError:
+        return  # complex numbers have no order
+    outputs = [t for t in (y if isinstance(y, tuple) else (y,)) if t.requires_grad]
+    if outputs:
+        gd.autograd.grad(outputs, x, [gd.ones_like(t) for t in outputs])
 
 
 def cuda(value, dtype, wanted):
@@ -65,7 +92,9 @@ def run(function, args, kwargs=None):
 def main():
     hostcuda.show()
     warnings.simplefilter("ignore")
-    Elementwise._launcher = note
+    Elementwise._launcher, fusion.launcher = note, note_fused
+    for function, dtype in itertools.product(FUSED, (*DTYPES, gd.int64)):
+        run_fused(function, dtype)
     for dtype in DTYPES:
         ones = [gd.ones(2, 2, dtype=dtype, device="cuda") for _ in range(2)]
         for op in OPS.values():

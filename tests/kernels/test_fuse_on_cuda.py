@@ -1,6 +1,5 @@
 """Fused functions on CUDA: values and derivatives of the CPU, and how many launches they take."""
 
-import itertools
 
 import numpy as np
 import pytest
@@ -98,10 +97,11 @@ def test_kernels_are_shared_across_signatures(cp, device):
     compiled = []
     note = lambda source, options, name_expressions: compiled.append(source)
     fused = gd.fuse(lambda x, s: gd.atan(x) * s, name="shared")
+    inputs = [gd.ones(n, device="cuda") for n in (3, 4, 5)]
     hostcuda.on_compile.append(note)
     try:
-        for n in (3, 4, 5):
-            fused(gd.ones(n, device="cuda"), float(n))
+        for x in inputs:
+            fused(x, 2.0 + x.numel())
     finally:
         hostcuda.on_compile.remove(note)
     assert fused.cache_info().misses == 3
@@ -306,7 +306,7 @@ def test_numbers_are_arguments_of_the_kernel():
     for numbers in ((2.0, 0.1, -1.0), (-1.0, 0.3, 0.5)):
         run = lambda f, device, n=numbers: derivatives(lambda x: f(x, *n), [A], device=device)
         assert_same(run(fused, "cuda"), run(function, "cpu"))
-    assert fused.cache_info().misses == 2  # second derivatives are traced with the first
+    assert fused.cache_info().misses == 1
 
 
 def test_rows_with_numbers():
@@ -361,58 +361,3 @@ def test_source_is_cuda_c():
 
 
 # for a real GPU --------------------------------------------------------------------------------
-
-
-def generated(cp):
-    """The sources of the kernels of some functions, by name."""
-    from gradcore_kernels import elementwise, fusion
-
-    sources = {}
-
-    def note(kernel, ones=()):
-        sources[kernel.source(ones=ones)] = kernel.name
-        return lambda threads, args: None
-
-    def launched(kernel, *dtypes):
-        sources[kernel.source({})] = kernel.name
-        return lambda *args: None
-
-    dtypes = (gd.float16, gd.float32, gd.float64, gd.complex64, gd.int64)
-    functions = [
-        lambda x: gd.exp(x) * x,
-        lambda x: (x.sum(0), x.prod(0), (x * x).sum(0) + 1),
-        lambda x: (gd.amax(x, 1), gd.amin(x, 1), (x > 0).any(1), (x == 0).all(1)),
-        lambda x: gd.softmax(x, 1) * (x != 0).sum(1, keepdim=True),
-        lambda x: F.layer_norm(x, (3,)) + x.std(0),
-        lambda x: (x.half() * 2, x.long() + 2**40, x > 1),
-    ]
-    original = elementwise.Elementwise._launcher, fusion.launcher
-    elementwise.Elementwise._launcher, fusion.launcher = note, launched
-    try:
-        for function, dtype in itertools.product(functions, dtypes):
-            x = gd.ones(200, 3, dtype=dtype, device="cuda")
-            x.requires_grad_(dtype.is_inexact)
-            try:
-                y = gd.fuse(function)(x)
-                outputs = [t for t in (y if isinstance(y, tuple) else (y,)) if t.requires_grad]
-                if outputs:
-                    gd.autograd.grad(outputs, x, [gd.ones_like(t) for t in outputs])
-            except gd.GradcoreError:
-                continue
-    finally:
-        elementwise.Elementwise._launcher, fusion.launcher = original
-    return sources
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_the_kernels_compile_for_a_gpu(cp):
-    from hostcuda import nvrtc_check
-
-    try:
-        nvrtc_check.compiler._get_nvrtc_version()
-    except Exception as missing:
-        pytest.skip(f"NVRTC is not installed: {missing}")
-    sources = generated(cp)
-    assert len(sources) > 40
-    for source in sources:
-        nvrtc_check.check_once(source, arch="90")
