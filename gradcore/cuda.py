@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .device import Device, cuda_device, cupy_backend, find_cuda
-from .errors import OutOfMemoryError
+from . import dtypes
+from .device import Device, TensorType, cuda_device, cupy_backend, find_cuda
+from .engine import grad
+from .errors import GradcoreError, OutOfMemoryError
 from .memory import (
     empty_cache,
     get_per_process_memory_fraction,
@@ -28,6 +30,7 @@ from .memory import (
     reset_peak_memory_stats,
     set_per_process_memory_fraction,
 )
+from .op import OPS, Op
 from .random import Generator, default_generator
 from .streams import (
     Event,
@@ -39,6 +42,7 @@ from .streams import (
     set_stream,
     stream,
 )
+from .tensor import wrap
 
 __all__ = [
     "DeviceProperties",
@@ -192,6 +196,9 @@ def synchronize(device: Any = None) -> None:
 def precompile(device: Any = None, *, progress: bool = True) -> int:
     """Compile every kernel that gradcore has now, rather than each when it is first needed.
 
+    Those that are generated from elementwise operations are compiled by running each, and its
+    gradients, on two elements of float16, float32 and float64.
+
     CuPy keeps what is compiled on disk (`~/.cupy/kernel_cache`, or CUPY_CACHE_DIR), by the compute
     capability of the device: once per machine is enough. Of kernels whose text CuPy writes, only
     those for contiguous arrays are compiled.
@@ -201,7 +208,7 @@ def precompile(device: Any = None, *, progress: bool = True) -> int:
         progress: show on stderr how far it is: as a bar where `rich` is installed.
 
     Returns:
-        How many kernels there are.
+        How many kernels, and runs of operations, there were.
 
     Raises:
         MissingPackageError: CuPy is not installed.
@@ -210,14 +217,38 @@ def precompile(device: Any = None, *, progress: bool = True) -> int:
     target = cuda_device(device)
     kernels = cupy_backend().kernels
     listed = kernels.every_kernel()
-    with _progress(len(listed)) if progress else nullcontext(lambda done: None) as show:
+    runs = [
+        (op, dtype)
+        for op in OPS.values()
+        if op.kind in ("unary", "binary", "comparison")
+        for dtype in (dtypes.float16, dtypes.float32, dtypes.float64)
+    ]
+    total = len(listed) + len(runs)
+    with _progress(total) if progress else nullcontext(lambda done: None) as show:
 
         def build(module: Any) -> None:
             for done in kernels.precompile(listed):
                 show(done)
+            for done, (op, dtype) in enumerate(runs, len(listed) + 1):
+                _run_once(op, TensorType(target, dtype))
+                show(done)
 
         target.backend.on(target, build)
-    return len(listed)
+    return total
+
+
+def _run_once(op: Op, kind: TensorType) -> None:
+    """Run an elementwise operation and its gradients, on Tensors and on Python numbers."""
+    x, other = (wrap(kind.asarray([1.0, 1.0], kind.numpy), kind.recordable) for _ in range(2))
+    calls = [(x,)] if op.kind == "unary" else [(x, other), (x, x), (x, 2.0), (2.0, x)]
+    for args in calls:
+        # Some have no derivative, or not this dtype.
+        with suppress(GradcoreError, NotImplementedError, TypeError):
+            y = op.call(*args)
+            if y.requires_grad:
+                v = wrap(kind.xp.ones_like(y._array))
+                inputs = [t for t in (x, other) if any(t is a for a in args)]
+                grad(y, inputs, v)
 
 
 def _progress(total: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -11,6 +11,7 @@ import pytest
 import gradcore as gd
 from gradcore import memory
 from gradcore.device import cupy_backend
+from gradcore.op import OPS
 
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
@@ -757,6 +758,7 @@ def few(cp, kernels, monkeypatch, device):
     listed = [(raw, {"T": "float32"}), (raw, {"T": "float16"}), (Square(), {"T": "float64"})]
     listed.append((elementwise, {"T": "float32", "A": "float64"}))
     monkeypatch.setattr(kernels, "every_kernel", lambda: listed)
+    monkeypatch.setattr(cuda, "OPS", {})
     return raw, elementwise
 
 
@@ -783,6 +785,17 @@ def test_precompile_builds_every_kernel(cp, few, capsys):
         hostcuda.on_compile.remove(note)
     assert y.tolist() == [3, 3, 3]
     assert capsys.readouterr().err == ""
+
+
+def test_precompile_runs_elementwise_operations(few, monkeypatch):
+    import hostcuda
+
+    chosen = {path: OPS[path] for path in ("tanh", "mul", "floor_divide", "bitwise_and", "sum")}
+    monkeypatch.setattr(cuda, "OPS", chosen)
+    before = hostcuda.launches()
+    assert cuda.precompile(progress=False) == 4 + 4 * 3  # sum is not elementwise
+    names = hostcuda.launched(before)
+    assert {"gc_tanh", "gc_tanh_backward", "gc_mul", "gc_mul_backward"} <= set(names)
 
 
 def test_precompile_shows_how_far_it_is(few, capsys, monkeypatch):
