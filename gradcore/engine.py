@@ -164,6 +164,10 @@ def _walk(
                 d = g[number] if rules is None else rules[number](xp, g, saved)
                 if restore is not None and d is not None:
                     d = _restore(xp, d, node.type, *restore[number])
+                elif current is not None and d.__class__ is node.type.ndarray:
+                    kind = edge.type if isinstance(edge, Node) else edge._type
+                    if d.dtype is not kind.numpy:  # a kernel would take it for that
+                        d = kind.xp.astype(d, kind.numpy)
                 if edge in pending:
                     if d is None:
                         continue

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, cast
 
+import numpy as np
+
 from .device import Array, Backend
 from .graph import Node, Rule
 from .namespace import Namespace
@@ -73,9 +75,13 @@ def _is_number(value: object) -> bool:
     return value.__class__ is float or value.__class__ is int
 
 
+def _is_array(value: object) -> bool:
+    return hasattr(value, "dtype") and not isinstance(value, np.generic | np.ndarray)
+
+
 def _symbol(name: str, value: Any, by_value: bool = False) -> Any:
     """What stands for an operand while a formula is traced; itself if it is part of the formula."""
-    if hasattr(value, "dtype"):
+    if _is_array(value):
         return Symbol.input(name, value.dtype)
     return Symbol.number(name) if _is_number(value) and not by_value else value
 
@@ -92,8 +98,10 @@ def _signature(values: Sequence[Any], shape: Any = None) -> tuple[Any, ...]:
     """What a kernel depends on: of arrays the dtype, of numbers the type, all else itself."""
     found: list[Any] = []
     for v in values:
-        if hasattr(v, "dtype"):
+        if _is_array(v):
             found.append(v.dtype)
+        elif isinstance(v, np.generic):
+            found.append((v.dtype, v))
         elif _is_number(v):
             found.append(v.__class__)
         else:
@@ -204,7 +212,7 @@ def binary(
     made: dict[Any, Any] = {}
 
     def with_number(a: Any, b: Any) -> Array:
-        first = not hasattr(a, "dtype")
+        first = not _is_array(a)
         number = a if first else b
 
         def make(by_value: bool) -> Any:

@@ -83,6 +83,7 @@ CASES = {
     "sum of all": (lambda x, w: (x * w).sum(), A, B),
     "sum over the first": (lambda x, w: (x * w).sum(0), A, B),
     "sum that is used": (lambda x, w: (x * w).sum(1, keepdim=True) * x, A, C),
+    "difference of sums": (lambda x, w: (x * w).sum(0) - (x * x).sum(0) + x.mean(0), A, B),
     "sum with an end": (lambda x, w: gd.sqrt((x * w * w * x).sum((0, 2)) + 50), A, V),
     "softmax": (lambda x: gd.softmax(x, -1), A),
     "softmax of the middle": (lambda x: gd.softmax(x, 1), A),

@@ -634,3 +634,33 @@ def test_rows_stay_in_the_cache_across_reductions(monkeypatch):
     assert forward.count("def block") == 1
     assert forward.count("exp(") == 1
     assert backward.count("def block") == 1
+
+
+def test_what_took_long_is_kept_for_the_backward():
+    fused = gd.fuse(lambda x, w: gd.exp(gd.sin(x) * w))
+    for n, kept in ((1000, 2), (300_000, 1)):
+        x = gd.tensor(RNG.normal(size=n), requires_grad=True)
+        w = gd.tensor(RNG.normal(size=n), requires_grad=True)
+        y = fused(x, w)
+        # The result always; the sine only where memory for it is quickly had.
+        assert len(y.grad_fn.saved) == 2 + kept + 1
+        backward = fused.source(x, w).split("\n\n")[1]
+        assert "exp(" not in backward
+        assert ("sin(" in backward) == (kept == 1)
+        y.sum().backward()
+        a, b = x.detach().numpy(), w.detach().numpy()
+        slope = np.exp(np.sin(a) * b)
+        np.testing.assert_allclose(x.grad.numpy(), slope * np.cos(a) * b, rtol=1e-12)
+        np.testing.assert_allclose(w.grad.numpy(), slope * np.sin(a), rtol=1e-12)
+
+
+def test_what_is_kept_is_not_used_where_results_have_no_cotangent():
+    fused = gd.fuse(lambda x: (gd.exp(x), gd.softmax(x, 1)))
+    x = gd.tensor(B, requires_grad=True)
+    first, second = fused(x)
+    (d,) = gd.autograd.grad(first.sum(), x, retain_graph=True)
+    np.testing.assert_allclose(d.numpy(), np.exp(B), rtol=1e-13)
+    v = gd.tensor(RNG.normal(size=B.shape))
+    (d,) = gd.autograd.grad(second, x, v, retain_graph=True)
+    y = gd.tensor(B, requires_grad=True)
+    assert_same([d], gd.autograd.grad(gd.softmax(y, 1), y, v))

@@ -139,11 +139,9 @@ class Emitter:
             results: what is to be there at the end.
             outs: by the id of a result, the array it is to be written to.
         """
-        left: dict[int, int] = {}
+        left: dict[int, int] = {}  # a result has one use more than operands, and is never dead
         for v in (*(v for s in order for v in s.operands), *results):
             left[id(v)] = left.get(id(v), 0) + 1
-        for s in results:
-            left[id(s)] += 1  # it is never dead
         for s in order:
             if s.function in ("view", *OPAQUE):
                 for v in s.operands:

@@ -356,55 +356,67 @@ class _Loop:
         shape = self._shape
         ndim = len(shape)
         size = math.prod(shape)
-        order: tuple[int, ...] | None = None
         axes = [_filled_axes(s, ndim) for s in self._reductions]
         if self._can_be_flat and all(a.size == 1 or a.flags.c_contiguous for a in arrays):
-            arrays = [a.reshape(-1) for a in arrays]
-            found = self._over_blocks((size,), None, arrays, numbers, [(0,)] * len(axes))
-        else:
-            arrays = [a.reshape((1,) * (ndim - a.ndim) + a.shape) for a in arrays]
-            whole = [a for a in arrays if a.size == size]
-            if whole and not self._rows and not any(a.flags.c_contiguous for a in whole):
-                strides = whole[0].strides
-                order = tuple(sorted(range(ndim), key=lambda d: -abs(strides[d])))
-                shape = tuple([shape[d] for d in order])
-                arrays = [a.transpose(order) for a in arrays]
-                axes = [tuple([order.index(d) for d in one]) for one in axes]
-            found = self._over_blocks(shape, order, arrays, numbers, axes)
-            if order is not None:
-                back = [order.index(d) for d in range(ndim)]
-                found = [a.transpose(back) for a in found]
-        return [a.reshape(s.shape) for s, a in zip(self.makes, found, strict=True)]
+            stored = [np.empty(s.shape, s.dtype) for s in self._stores]
+            cut = [a.reshape(-1) for a in (*arrays, *stored)]
+            laid = lambda single: (all(single),)
+            totals = self._over_blocks((size,), laid, cut, numbers, [(0,)] * len(axes))
+            return [*stored, *self._reshaped(totals)]
+        arrays = [a.reshape((1,) * (ndim - a.ndim) + a.shape) for a in arrays]
+        whole = [a for a in arrays if a.size == size]
+        if not whole or self._rows or any(a.flags.c_contiguous for a in whole):
+            stored = [np.empty(s.shape, s.dtype) for s in self._stores]
+            cut = [*arrays, *(a.reshape((1,) * (ndim - a.ndim) + a.shape) for a in stored)]
+            totals = self._over_blocks(shape, lambda single: single, cut, numbers, axes)
+            return [*stored, *self._reshaped(totals)]
+        # In the order of memory; results lie likewise.
+        strides = whole[0].strides
+        order = tuple(sorted(range(ndim), key=lambda d: -abs(strides[d])))
+        back = [order.index(d) for d in range(ndim)]
+        laid = lambda single: tuple([single[d] for d in order])
+        stored = []
+        for s in self._stores:
+            own = (1,) * (ndim - s.ndim) + s.shape
+            stored.append(np.empty([own[d] for d in order], s.dtype))
+        cut = [*(a.transpose(order) for a in arrays), *stored]
+        axes = [tuple([back[d] for d in one]) for one in axes]
+        totals = self._over_blocks(tuple([shape[d] for d in order]), laid, cut, numbers, axes)
+        found = [
+            a.transpose(back).reshape(s.shape) for s, a in zip(self._stores, stored, strict=True)
+        ]
+        return [*found, *self._reshaped([a.transpose(back) for a in totals])]
+
+    def _reshaped(self, totals: Sequence[Any]) -> list[Any]:
+        return [a.reshape(s.shape) for s, a in zip(self._reductions, totals, strict=True)]
 
     def _over_blocks(
         self,
         shape: Shape,
-        order: tuple[int, ...] | None,
-        arrays: Sequence[Any],
+        laid: Callable[[tuple[bool, ...]], tuple[bool, ...]],
+        cut: Sequence[Any],
         numbers: Sequence[float],
         axes: Sequence[tuple[int, ...]],
     ) -> list[Any]:
-        def laid(single: tuple[bool, ...]) -> tuple[bool, ...]:
-            if len(shape) == 1:
-                return (all(single),)
-            return single if order is None else tuple([single[d] for d in order])
+        """Fill the stores, and return the reductions.
 
+        Args:
+            shape: of what is cut into blocks.
+            laid: gives for the dimensions of the step, in any array, those of `shape`.
+            cut: the arrays that are read, and then the stores; of as many dimensions.
+            numbers: that are read.
+            axes: of each reduction.
+        """
         across = any(len(shape) - 1 not in one for one in axes)
         size = min(4 * BLOCK, max(BLOCK // 4, 64 * BLOCK // self._bytes))
         blocks = _blocks(shape, self._rows, across, size)
-        stored, patterns = [], [tuple([n == 1 for n in a.shape]) for a in arrays]
-        for s in self._stores:
-            single = laid(self._single(s.shape))
-            own = tuple([1 if one else n for one, n in zip(single, shape, strict=True)])
-            stored.append(np.empty(own, s.dtype))
-            patterns.append(single)
+        patterns = [tuple([n == 1 for n in a.shape]) for a in cut]
         temporaries = _Scratch([(dtype, laid(one)) for dtype, one in self._temporaries], blocks)
         totals = [
             _Total(s, one, laid(self._single(s.operands[0].shape)), blocks)
             for s, one in zip(self._reductions, axes, strict=True)
         ]
-        cut = [*arrays, *stored]
-        number = len(arrays)
+        number = len(self.reads)
         function = self._function
         for block in blocks:
             places = {single: block.at(single) for single in set(patterns)}
@@ -414,7 +426,7 @@ class _Loop:
             )
             for total, value in zip(totals, partial, strict=True):
                 total.add(block, value)
-        return [*stored, *(total.value() for total in totals)]
+        return [total.value() for total in totals]
 
 
 class _Scratch:

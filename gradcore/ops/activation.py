@@ -232,7 +232,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     """
     if input.__class__ is not Tensor or not input._type.dtype.is_floating_point:
         input = floating("softplus", input)
-    return _softplus(input, beta, threshold)
+    return _softplus(input, float(beta), float(threshold))
 
 
 # with a kink ------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
         out_of_place("leaky_relu", inplace)
     if input.__class__ is not Tensor or not input._type.dtype.is_floating_point:
         input = floating("leaky_relu", input)
-    return _leaky_relu(input, negative_slope)
+    return _leaky_relu(input, float(negative_slope))
 
 
 _elu = primitive(
@@ -304,7 +304,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         out_of_place("elu", inplace)
     if input.__class__ is not Tensor or not input._type.dtype.is_floating_point:
         input = floating("elu", input)
-    return _elu(input, alpha)
+    return _elu(input, float(alpha))
 
 
 # softmax ----------------------------------------------------------------------------------------

@@ -1129,6 +1129,8 @@ def index_add(
         input, source = promote("index_add", input, source)
     if not input._type.recordable:
         alpha = input._type.numpy.type(alpha)
+    elif isinstance(alpha, np.generic):  # which would have a say in the dtype of the result
+        alpha = alpha.item()
     places = places.reshape(-1)
     shape = input._shape
     if source._shape[at : at + 1] not in ((), (len(places),)):

@@ -318,7 +318,7 @@ def smooth_l1_loss(
     reduction = _checked(reduction, size_average, reduce)
     if not _direct(input, target):
         input, target = _same_size("smooth_l1_loss", input, target)
-    return _smooth_l1(input, target, beta, _divisor(reduction, input._array.size))
+    return _smooth_l1(input, target, float(beta), _divisor(reduction, input._array.size))
 
 
 def _huber_slope(xp: Any, a: Any, b: Any, delta: float) -> Any:
@@ -372,8 +372,8 @@ def huber_loss(
     if not _direct(input, target):
         input, target = _same_size("huber_loss", input, target)
     if weight is not None:
-        return _reduced(_huber(input, target, delta, None) * weight, reduction)
-    return _huber(input, target, delta, _divisor(reduction, input._array.size))
+        return _reduced(_huber(input, target, float(delta), None) * weight, reduction)
+    return _huber(input, target, float(delta), _divisor(reduction, input._array.size))
 
 
 # two classes ------------------------------------------------------------------------------------
@@ -886,7 +886,7 @@ def _by_kernel(
     if weight is not None and x._type.dtype not in WIDE:
         weight = weight.to(x._type.dtype)
     w = _weight_array(name, x, weight, x._shape[dim])
-    options = _Options(w, ignore_index, smoothing, reduction, given)
+    options = _Options(w, ignore_index, float(smoothing), reduction, given)
     kept: list[Any] | None = [] if x._requires_grad else None
     apply = _cross_entropy if len(x._shape) <= 2 else _cross_entropy_2d
     return apply(x, labels, None, kept, options)

@@ -729,6 +729,8 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         x = x if min is None else _at_least(x, min)
         return x if max is None else _at_most(x, max)
     bounds = [None if v is None else operand("clamp", v, i) for i, v in enumerate((min, max), 1)]
+    if any(isinstance(v, Tensor) for v in bounds):  # they were arrays
+        return clamp(x, *bounds)
     dtype = common_dtype([x, *(v for v in bounds if v is not None)])
     if dtype.is_complex:
         raise DTypeError("clamp is not supported for complex types: they have no order.")

@@ -757,7 +757,7 @@ def _deviation(
             UserWarning,
             stacklevel=3,
         )
-    return x, dims, correction, bool(keepdim if keepdims is None else keepdims)
+    return x, dims, float(correction), bool(keepdim if keepdims is None else keepdims)
 
 
 def _deviations(make: Maker) -> list[Sample]:
