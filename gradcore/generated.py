@@ -87,11 +87,7 @@ def _symbol(name: str, value: Any, by_value: bool = False) -> Any:
 
 
 def _is_shape(value: Any, shape: Any) -> bool:
-    return (
-        value.__class__ is tuple
-        and all(n.__class__ is int for n in value)
-        and value == shape
-    )
+    return value.__class__ is tuple and all(n.__class__ is int for n in value) and value == shape
 
 
 def _signature(values: Sequence[Any], shape: Any = None) -> tuple[Any, ...]:

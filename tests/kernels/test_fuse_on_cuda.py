@@ -1,6 +1,5 @@
 """Fused functions on CUDA: values and derivatives of the CPU, and how many launches they take."""
 
-
 import numpy as np
 import pytest
 
