@@ -540,6 +540,8 @@ def canonical_dim(dim: int, ndim: int) -> int:
 
 def text(t: Tensor) -> str:
     """The text of `print(t)`."""
+    if t._type.device.kind == 2:  # a function is traced: there are no values
+        return f"tensor({t._array!r}, size={t._shape}, dtype={t.dtype})"
     suffixes = []
     default = dtypes.get_default_dtype()
     if t.is_cuda:

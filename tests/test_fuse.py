@@ -14,7 +14,7 @@ import gradcore as gd
 from fused_functions import CASES, A, B, V, assert_same, derivatives, random_function, tensors_of
 from gradcore import dtypes
 from gradcore.errors import FusionError
-from gradcore.fusion import host
+from gradcore.fusion import blocks as host_blocks
 from gradcore.op import OPS
 from gradcore.samples import Maker
 
@@ -26,7 +26,7 @@ RNG = np.random.default_rng(1)
 def blocks(request, monkeypatch):
     """Run a test with arrays in one block, and cut into many."""
     if request.param is not None:
-        monkeypatch.setattr(host, "BLOCK", request.param)
+        monkeypatch.setattr(host_blocks, "BLOCK", request.param)
 
 
 def check(function, *args, rtol=1e-11):
@@ -174,6 +174,17 @@ def test_float16_is_computed_in_float32(blocks):
     np.testing.assert_allclose(x.grad.numpy(), slope, rtol=3e-3)
 
 
+def test_sums_of_float16_within_the_backward_do_not_overflow(blocks):
+    x = gd.full((300,), 400.0, dtype=gd.float16)
+    s = gd.tensor(1.0, dtype=gd.float16, requires_grad=True)
+    gd.fuse(lambda x, s: x * (s * 0.001))(x, s).sum().backward()
+    np.testing.assert_allclose(s.grad.item(), 120.0, rtol=1e-3)
+    v, s.grad = gd.full((3,), 1e-4, dtype=gd.float16), None
+    y = gd.fuse(lambda x, v, s: x[:, None] * (v * s))(x, v, s)
+    y.backward(gd.full_like(y, 200.0))
+    np.testing.assert_allclose(s.grad.item(), 7200.0, rtol=1e-2)
+
+
 def test_a_cast_to_float16_rounds(blocks):
     x = gd.tensor(np.linspace(1, 2, 21), dtype=gd.float32)
     y = gd.fuse(lambda x: x.half().float() * 3)(x)
@@ -204,7 +215,7 @@ def test_arrays_of_any_layout(name, blocks):
 @pytest.mark.parametrize("shape", [(40, 30), (2, 3, 4, 5), (1, 7, 1), (60,)])
 @pytest.mark.parametrize("block", [1, 16, 50])
 def test_reductions_over_all_combinations_of_axes(shape, block, monkeypatch):
-    monkeypatch.setattr(host, "BLOCK", block)
+    monkeypatch.setattr(host_blocks, "BLOCK", block)
     x = gd.tensor(RNG.normal(size=shape))
     for count in range(1, len(shape) + 1):
         for dim in itertools.combinations(range(len(shape)), count):
@@ -430,7 +441,7 @@ def test_the_default_dtype_is_part_of_the_signature():
 
 
 def test_threads_share_a_fused_function(monkeypatch):
-    monkeypatch.setattr(host, "BLOCK", 64)
+    monkeypatch.setattr(host_blocks, "BLOCK", 64)
     fused = gd.fuse(lambda x, s: (gd.sin(x) * s).sum(0))
     inputs = [gd.tensor(RNG.normal(size=(50 + k % 3, 7)), requires_grad=True) for k in range(12)]
     found = [None] * len(inputs)
@@ -597,6 +608,18 @@ def test_source_is_the_program(monkeypatch):
     assert fused(x, w).grad_fn.name() == "WaveBackward0"
 
 
+def test_the_function_can_print_while_it_is_traced(capsys):
+    @gd.fuse
+    def fused(x):
+        y = gd.sin(x)
+        print(y)
+        return y
+
+    for _ in range(2):
+        fused(gd.ones(2, 3))
+    assert capsys.readouterr().out == "tensor(sin(x0), size=(2, 3), dtype=gradcore.float32)\n"
+
+
 def test_decorators_keep_the_name_and_the_documentation():
     @gd.fuse(name="other", maxsize=3)
     def mine(x):
@@ -627,13 +650,18 @@ def test_choices_on_the_cpu_are_made_by_bits():
 
 
 def test_rows_stay_in_the_cache_across_reductions(monkeypatch):
-    monkeypatch.setattr(host, "BLOCK", 64)
+    monkeypatch.setattr(host_blocks, "BLOCK", 64)
     x = gd.tensor(RNG.normal(size=(50, 16)), requires_grad=True)
     text = gd.fuse(lambda x: gd.softmax(x, 1)).source(x)
     forward, backward = text.split("\n\n")[:2]
     assert forward.count("def block") == 1
     assert forward.count("exp(") == 1
     assert backward.count("def block") == 1
+    w = gd.ones(16, dtype=gd.float64)
+    forward = gd.fuse(lambda x, w: F.layer_norm(x, (16,), w) * gd.exp(w)).source(x.detach(), w)
+    # The exponential has a line of its own.
+    assert forward.count("def block") == forward.count("def whole") == 1
+    assert "exp(" not in forward[forward.index("def block") :]
 
 
 def test_what_took_long_is_kept_for_the_backward():

@@ -53,14 +53,7 @@ class Rows:
         members: list[Symbol] = []
         for s in every:
             below = [v for v in s.operands if id(v) in states]
-            # What the kernel writes to memory others read.
-            state = max(
-                [
-                    _OUTSIDE if v.function == "store" and states[id(v)] else states[id(v)]
-                    for v in below
-                ],
-                default=_FREE,
-            )
+            state = max([states[id(v)] for v in below], default=_FREE)
             level = max([levels[id(v)] for v in below], default=0)
             if s.function in REDUCTIONS:
                 (x,) = s.operands
@@ -154,14 +147,11 @@ class Rows:
         for s in every:
             if id(s) not in self.rowlike or s.function in REDUCTIONS:
                 continue
-            level = self._levels[id(s)]
             if id(s) in written or any(
-                id(user) not in self.rowlike
-                or user.function in REDUCTIONS
-                or self._levels[id(user)] != level
+                id(user) not in self.rowlike or user.function in REDUCTIONS
                 for user in uses.get(id(s), ())
             ):
-                self.values[level - 1].append(s)
+                self.values[self._levels[id(s)] - 1].append(s)
 
     @property
     def gain(self) -> int:

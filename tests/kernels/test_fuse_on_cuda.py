@@ -137,6 +137,8 @@ ON_CUDA = [
     "complex reduced",
     "constant",
     "NumPy's functions",
+    "what waits for another",
+    "a view of sums of rows",
     "empty",
     "sum over nothing",
 ]
@@ -175,6 +177,17 @@ def test_sums_of_float16_do_not_overflow():
     mean, norm = gd.fuse(lambda x: (x.mean(0), x.norm(dim=0)))(x)
     assert mean.tolist() == [200.0] * 3
     np.testing.assert_allclose(norm.cpu().numpy(), 200 * np.sqrt(300), rtol=1e-3)
+    s = gd.tensor(1.0, dtype=gd.float16, device="cuda", requires_grad=True)
+    v = gd.full((3,), 1e-4, dtype=gd.float16, device="cuda")
+    y = gd.fuse(lambda x, v, s: x * (v * s))(2 * x, v, s)
+    y.backward(gd.full_like(y, 200.0))
+    np.testing.assert_allclose(s.grad.item(), 7200.0, rtol=1e-2)
+
+
+def test_a_cast_to_float16_rounds():
+    x = gd.tensor(np.linspace(1, 2, 21), dtype=gd.float32)
+    y = gd.fuse(lambda x: x.half().float() * 3)(x.cuda())
+    assert y.tolist() == (x.half().float() * 3).tolist()
 
 
 INTEGERS = (gd.bool, gd.uint8, gd.int8, gd.int32, gd.int64)
@@ -254,8 +267,14 @@ def test_arrays_of_any_layout(name, cp):
 )
 def test_reductions_of_any_size_over_any_axes(shape, dim):
     x = gd.tensor(RNG.normal(size=shape))
-    function = lambda x: ((x * x).sum(dim), gd.amax(x, dim), x.mean(dim) * 2, (x > 0).sum(dim))
-    assert_same(gd.fuse(function)(x.cuda()), function(x))
+    w = gd.tensor(RNG.normal(size=x.sum(dim).shape))
+    function = lambda x, w: (
+        (x * x).sum(dim) * w + 1,
+        gd.amax(x, dim),
+        x.mean(dim) * 2,
+        (x > 0).sum(dim),
+    )
+    assert_same(gd.fuse(function)(x.cuda(), w.cuda()), function(x, w))
 
 
 @pytest.mark.parametrize(
