@@ -321,6 +321,10 @@ class Backend:
         """Within this context `target` is the current device."""
         return _HERE
 
+    def stream(self, target: Device) -> int:
+        """The address of the current stream of `target`; 0 where there are none."""
+        return 0
+
     def random_numbers(self, seed: int, target: Device) -> Any:
         """A source of random raw arrays on `target`."""
         return _NumpyNumbers(seed)
@@ -389,6 +393,9 @@ class _CudaBackend(Backend):
         if self.current_device() == target.index:
             return _HERE
         return cast("AbstractContextManager[Any]", self.module.cuda.Device(target.index))
+
+    def stream(self, target: Device) -> int:
+        return int(self.module.cuda.get_current_stream(target.index).ptr)
 
     def send(self, array: Array, target: Device, non_blocking: bool = False) -> Array:
         if not (non_blocking and self.is_pinned(array) and array.flags.c_contiguous):
@@ -725,7 +732,7 @@ class TensorType:
         code: index into an op's table of implementations: same device kind and dtype, same code.
         recordable: the dtype can require gradients.
         scalars: Python numbers as arrays of this dtype, see `scalar`.
-        constants: Python numbers as arrays on this device, see `constant`.
+        constants: Python numbers as arrays on this device, by stream; see `constant`.
     """
 
     __slots__ = (
@@ -752,7 +759,7 @@ class TensorType:
     asarray: Callable[..., Array]
     bool_type: TensorType
     scalars: dict[float, Array]
-    constants: dict[complex, Array]
+    constants: dict[tuple[complex, int], Array]
 
     COUNT: ClassVar[int] = 3 * len(dtypes.ALL)
 
@@ -798,14 +805,16 @@ class TensorType:
         """A Python number as a 0-d array, which nobody may write to; made once per number."""
         if not self.device.kind:
             return np.array(value, self.numpy)
-        array = self.constants.get(value)
+        # Another stream could read it before it is written.
+        key = value, self.device.backend.stream(self.device)
+        array = self.constants.get(key)
         if array is None:
             make = lambda module: module.full((), value, self.numpy)
             array = self.device.backend.on(self.device, make)
             if value == value and value:  # 0.0 and -0.0 are one key, nan is none
                 if len(self.constants) >= 256:
                     self.constants.clear()
-                self.constants[value] = array
+                self.constants[key] = array
         return array
 
     def __repr__(self) -> str:
