@@ -180,7 +180,7 @@ def _walk(
                         and total.shape == d.shape
                     ):
                         np.add(total, d, out=total)
-                    elif current is None:
+                    elif record or d.__class__ is np.ndarray or isinstance(d, np.generic):
                         pending[edge] = total + d
                     else:
                         pending[edge] = _sum(edge, total, d, current)
@@ -436,6 +436,8 @@ _ONES: Final[dict[TensorType, Array]] = {}
 
 def _one(type: TensorType) -> Array:
     """A 0-d one, which nobody may write to."""
+    if type.device.kind == 1:
+        return type.constant(1)
     found = _ONES.get(type)
     if found is None:
         found = type.asarray(1, dtype=type.numpy)
