@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-import gradcore  # noqa: F401
+import gradcore
 from gradcore import dtypes, errors
 from gradcore.autograd import grad
 from gradcore.op import OPS
