@@ -140,7 +140,7 @@ def _pieces(
     kind = x._type
     if not (x._requires_grad and is_grad_enabled()):
         return tuple([new_tensor(y, kind, y.shape) for y in arrays])
-    node = new_node(pullback, (x._node or x,), saved, kind)
+    node = new_node(pullback, (x._node or x,), saved, kind, None, (x,))
     return tuple(
         [
             new_tensor(y, kind, y.shape, True, output_of(node, number, kind))
