@@ -33,6 +33,7 @@ from .graph import (
     Rule,
     function_of,
     new_node,
+    where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
 from .mode import quiet, restore_warnings, set_grad_enabled, silence
@@ -229,8 +230,9 @@ def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
                 raise GraphError(
                     "one of the variables needed for gradient computation has been modified by an "
                     f"inplace operation: [{kind} {list(array.shape)}], {origin}is at version "
-                    f"{versions[0]}; expected version {versions[1]} instead. {node.name()} needs "
-                    "it: change a clone() of it, or use set_saved_tensors_policy('copy')."
+                    f"{versions[0]}; expected version {versions[1]} instead. "
+                    f"{node.name()}, made at {where(node)}, needs it: change a clone() of it, or "
+                    "use set_saved_tensors_policy('copy')."
                 )
 
 

@@ -7,19 +7,24 @@ never to the Tensor it made: there is no reference cycle, and graphs need no cyc
 
 from __future__ import annotations
 
+import functools
 import itertools
+import os
+import sys
 from collections.abc import Callable
 from copy import copy
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .device import TensorType
 from .hooks import Hooks, RemovableHandle, register
+from .mode import WATCHERS
 from .namespace import Namespace
 
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-__all__ = ["AccumulateGrad", "Cotangents", "Node", "Pullback"]
+__all__ = ["AccumulateGrad", "Cotangents", "Node", "Pullback", "where"]
 
 Edge: TypeAlias = "Node | Tensor"
 Rule: TypeAlias = Callable[[Namespace, Any, tuple[Any, ...]], Any]
@@ -40,6 +45,57 @@ FREED: Final = (
 
 SEQUENCE: Final = itertools.count(0, -1)
 """Falls, so that a heap gives the newest node first."""
+
+
+# the user's line ---------------------------------------------------------------------------------
+
+
+_ROOTS: Final = tuple(
+    os.path.join(os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")), "")
+    for name in (__package__ or "", "numpy")
+)
+
+INNER: Final = {
+    os.path.join(directory, file)
+    for directory, _, files in os.walk(_ROOTS[0])
+    for file in files
+    if file.endswith(".py")
+}
+"""gradcore's own source files."""
+
+getframe: Final = sys._getframe
+
+
+def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
+    """The innermost frame of the user's that leads to `frame`, and its code."""
+    code = frame.f_code
+    while code.co_filename in INNER or _is_inner(code.co_filename):
+        outer = frame.f_back
+        if outer is None:
+            break
+        frame = outer
+        code = frame.f_code
+    return frame, code
+
+
+@functools.cache
+def _is_inner(filename: str) -> bool:
+    return filename.startswith(_ROOTS)
+
+
+def where(node: object) -> str:
+    """The user's line that made a Node, as `"train.py:12 in loss"`; "" if it is not known."""
+    code: CodeType | None = getattr(node, "code", None)
+    if code is None:
+        return ""
+    at = node.at  # type: ignore[attr-defined]
+    number = code.co_firstlineno
+    for start, end, line in code.co_lines():
+        if start <= at < end and line is not None:
+            number = line
+            break
+    directory = os.path.join(os.getcwd(), "")
+    return f"{code.co_filename.removeprefix(directory)}:{number} in {code.co_qualname}"
 
 
 class Pullback:
@@ -111,10 +167,14 @@ class Node:
             to which the engine sums and casts.
         type: dtype and device of the output.
         sequence: falls with every node made.
+        code: of the user's function that made it, and
+        at: the place in that, which together are the line; see `where`.
     """
 
     __slots__ = (
         "__weakref__",
+        "at",
+        "code",
         "edges",
         "pullback",
         "restore",
@@ -129,6 +189,8 @@ class Node:
     restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None
     type: TensorType
     sequence: int
+    code: CodeType
+    at: int
 
     def name(self) -> str:
         """The name of the function, for example `"MulBackward0"`."""
@@ -181,6 +243,7 @@ def new_node(
     saved: tuple[Any, ...],
     type: TensorType,
     restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None = None,
+    inputs: tuple[Any, ...] = (),
 ) -> Node:
     """A Node. The class has no __init__: hot paths make it and set the slots in half the time."""
     node = Node()
@@ -190,7 +253,30 @@ def new_node(
     node.type = type
     node.restore = restore
     node.sequence = next(SEQUENCE)
+    frame, node.code = outside(getframe(1))
+    node.at = frame.f_lasti
+    if WATCHERS:
+        watch_node(node, inputs)
     return node
+
+
+def watch_node(node: Node, inputs: tuple[Any, ...]) -> None:
+    """Show the special modes that are on a new node, and the Tensors that were operated on."""
+    for watcher in tuple(WATCHERS):
+        watcher.recorded(node, inputs)
+
+
+def watch_tensor(t: Tensor) -> None:
+    """Show the special modes that are on a new Tensor."""
+    for watcher in tuple(WATCHERS):
+        watcher.made(t)
+
+
+def watch(t: Tensor, *inputs: Any) -> None:
+    """`watch_tensor` for the output of an operation, after `watch_node` for its node."""
+    if t._node is not None:
+        watch_node(t._node, inputs)
+    watch_tensor(t)
 
 
 class AccumulateGrad:
@@ -259,7 +345,15 @@ _OUTPUT_OF: Final = Pullback(
 
 def output_of(node: Node, number: int, type: TensorType) -> Node:
     """The node that stands for output `number` of a `node` with several."""
-    return new_node(_OUTPUT_OF, (node,), (number,), type)
+    output = Node()
+    output.pullback = _OUTPUT_OF
+    output.edges = (node,)
+    output.saved = (number,)
+    output.type = type
+    output.restore = None
+    output.sequence = next(SEQUENCE)
+    output.code, output.at = node.code, node.at
+    return output
 
 
 def function_of(edge: Edge) -> tuple[Node | AccumulateGrad, int]:

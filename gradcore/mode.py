@@ -10,9 +10,13 @@ import inspect
 from collections.abc import Callable, Generator
 from contextvars import ContextVar, copy_context
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .graph import Node
+    from .tensor import Tensor
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
@@ -154,6 +158,27 @@ def inference_mode(mode: bool = True) -> no_grad:
         NotImplementedError: always.
     """
     raise NotImplementedError("inference_mode is not implemented yet: use no_grad().")
+
+
+class Watcher(Protocol):
+    """What a special mode does with all that operations make."""
+
+    def made(self, t: Tensor) -> None:
+        """`t` was made, perhaps as the output of an operation."""
+
+    def recorded(self, node: Node, inputs: tuple[Any, ...]) -> None:
+        """`node` was made by an operation; `inputs` are its Tensors as far as they are known."""
+
+
+WATCHERS: Final[list[Watcher]] = []
+"""The special modes that are on in any thread, each of which finds out whether it is in this one.
+
+In normal running there are none, which is all that the paths on which operations run look at.
+"""
+
+
+saved_tensors_policy: ContextVar[str] = ContextVar("gradcore_saved_policy", default="error")
+"""What a write to a value that a graph has saved does; see `saved.py`."""
 
 
 checked_indices: ContextVar[bool] = ContextVar("gradcore_checked_indices", default=False)

@@ -45,6 +45,7 @@ from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from .graph import (
     CONSTANT,
+    INNER,
     METADATA,
     OUTPUT,
     SCALAR,
@@ -52,9 +53,12 @@ from .graph import (
     Node,
     Pullback,
     Rule,
+    getframe,
     new_node,
+    outside,
+    watch,
 )
-from .mode import is_grad_enabled
+from .mode import WATCHERS, is_grad_enabled
 from .namespace import Namespace
 from .samples import Bad, Maker, Sample, over, over_pairs
 from .symbols import NoSuchLoop, NotElementwise, Symbol
@@ -388,6 +392,7 @@ class _Elementwise:
                 tuple(values[n] for n in self.layout(wanted)),
                 y_type,
                 restore,
+                tuple(tensors),
             )
         return out
 
@@ -643,11 +648,19 @@ def unary(
                 n.type = kind
                 n.restore = None
                 n.sequence = next(SEQUENCE)
+                frame = getframe(1)
+                code = frame.f_code
+                if code.co_filename in INNER:
+                    frame, code = outside(frame)
+                n.code = code
+                n.at = frame.f_lasti
                 t._node = n
                 t._requires_grad = True
             else:
                 t._node = None
                 t._requires_grad = False
+            if WATCHERS:
+                watch(t, input)
             return t
 
         return _elementwise_op(
@@ -749,6 +762,8 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         if chosen is None or not is_grad_enabled():
             t._node = None
             t._requires_grad = False
+            if WATCHERS:
+                watch(t, input, other)
             return t
         pullback, saves_y, saves_a, saves_b = chosen
         n: Node = Node()
@@ -772,8 +787,16 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         n.type = kind
         n.restore = restore
         n.sequence = next(SEQUENCE)
+        frame = getframe(1)
+        code = frame.f_code
+        if code.co_filename in INNER:
+            frame, code = outside(frame)
+        n.code = code
+        n.at = frame.f_lasti
         t._node = n
         t._requires_grad = True
+        if WATCHERS:
+            watch(t, input, other)
         return t
 
     return call
@@ -1012,11 +1035,11 @@ class _Primitive:
         pullback, getter, flows = found
         edges = tuple([t._node or t for t, flow in zip(inputs, flows, strict=True) if flow])
         if getter is None:
-            return new_node(pullback, edges, (), y_type)
+            return new_node(pullback, edges, (), y_type, None, tuple(inputs))
         shapes: tuple[Any, ...] = tuple([t._shape for t in inputs])
         count = len(shapes)
         saved = getter((y, *args[:count], *shapes, *args[count:]))
-        return new_node(pullback, edges, saved, y_type)
+        return new_node(pullback, edges, saved, y_type, None, tuple(inputs))
 
     def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         """The error to raise where NumPy or CuPy raised `error`."""
@@ -1145,11 +1168,15 @@ def primitive(
             node.type = y_type
             node.restore = None
             node.sequence = next(SEQUENCE)
+            frame, node.code = outside(getframe(1))
+            node.at = frame.f_lasti
             out._node = node
             out._requires_grad = True
         else:
             out._node = None
             out._requires_grad = False
+        if WATCHERS:
+            watch(out, x)
         return out
 
     def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
@@ -1185,11 +1212,15 @@ def primitive(
             node.type = y_type
             node.restore = None
             node.sequence = next(SEQUENCE)
+            frame, node.code = outside(getframe(1))
+            node.at = frame.f_lasti
             out._node = node
             out._requires_grad = True
         else:
             out._node = None
             out._requires_grad = False
+        if WATCHERS:
+            watch(out, a, b)
         return out
 
     def apply_several(*args: Any) -> Tensor:

@@ -23,9 +23,9 @@ from .errors import (
     GraphError,
     ShapeError,
 )
-from .graph import Node, function_of
+from .graph import Node, function_of, watch_tensor
 from .hooks import Hooks, RemovableHandle, register
-from .mode import is_grad_enabled
+from .mode import WATCHERS, is_grad_enabled
 from .storage import deep_copy, owner
 from .versions import version
 
@@ -510,6 +510,8 @@ def new_tensor(
     t._node = node
     t._grad = None
     t._requires_grad = requires_grad
+    if WATCHERS:
+        watch_tensor(t)
     return t
 
 

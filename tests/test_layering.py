@@ -27,6 +27,7 @@ LAYERS = {
     "storage": 2,
     "versions": 2,
     "inplace": 4,
+    "saved": 5,
     "uniform": 2,
     "hooks": 1,
     "generated": 3,

@@ -2,6 +2,7 @@
 
 from ..engine import backward, grad
 from ..mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..saved import set_saved_tensors_policy
 from ..testing import gradcheck, gradgradcheck
 from . import function
 from .drawing import draw
@@ -22,4 +23,5 @@ __all__ = [
     "is_grad_enabled",
     "no_grad",
     "set_grad_enabled",
+    "set_saved_tensors_policy",
 ]

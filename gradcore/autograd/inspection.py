@@ -11,7 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..device import CPU, Array, Device, is_array, type_of
 from ..errors import ArgumentTypeError
-from ..graph import METADATA, OUTPUT, SCALAR, Edge, Node, function_of
+from ..graph import METADATA, OUTPUT, SCALAR, Edge, Node, function_of, where
 from ..memory import _readable as readable
 from ..storage import owner, owner_size
 from ..tensor import Tensor, edge_of
@@ -165,8 +165,9 @@ class GraphEntry(NamedTuple):
         saved: the arrays it has saved.
         nbytes: of the memory that is kept alive by these and counted here.
         freed: whether a backward pass has freed what it had saved.
-        source: where in the user's program it was recorded, if that was noted under `"traceback_"`
-            in the node's `metadata`; else None.
+        source: the line of the user's program that recorded it, `"train.py:12 in loss"`. If a
+            traceback is kept under `"traceback_"` in the node's `metadata`, as anomaly mode does,
+            the last line of that. None if it is not known.
     """
 
     number: int
@@ -233,35 +234,38 @@ class GraphReport:
             + f"; {readable(self.leaf_bytes)} by {_count(self.leaves, 'leaf', 'leaves')}"
         )
 
-    def _rows(self) -> list[tuple[str, str, str]]:
-        """Per line of the table: memory, what keeps it, and what it is."""
-        rows = [("memory", "node or leaf", "saved")]
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """Per line of the table: memory, what keeps it, what it is, and the user's line."""
+        rows = [("memory", "node or leaf", "saved", "line")]
         telling = [e for e in self.entries if e.saved or e.freed]
         for entry in telling[:_SHOWN]:
-            described = ["freed by backward"] if entry.freed else map(_described, entry.saved)
-            lines = [*described, *([] if entry.source is None else [f"at {entry.source}"])]
-            rows.append((readable(entry.nbytes), f"#{entry.number} {entry.name}", lines[0]))
-            rows += [("", "", line) for line in lines[1:]]
+            first, *more = ["freed by backward"] if entry.freed else map(_described, entry.saved)
+            name = f"#{entry.number} {entry.name}"
+            rows.append((readable(entry.nbytes), name, first, entry.source or ""))
+            rows += [("", "", line, "") for line in more]
         hidden = telling[_SHOWN:]
         if hidden:
-            rows.append((readable(sum(e.nbytes for e in hidden)), _count(hidden, "more node"), ""))
+            count = _count(hidden, "more node")
+            rows.append((readable(sum(e.nbytes for e in hidden)), count, "", ""))
         without = len(self.entries) - len(telling)
         if without:
-            rows.append((readable(0), _count(range(without), "node"), "nothing is saved"))
+            rows.append((readable(0), _count(range(without), "node"), "nothing is saved", ""))
         for leaf in self.leaves[:_SHOWN]:
             grad = f", and .grad of {readable(leaf.grad_nbytes)}" if leaf.grad_nbytes else ""
             what = f"{type_text(leaf.shape, leaf.dtype, leaf.device)}{grad}"
-            rows.append((readable(leaf.nbytes), leaf.name, what))
-        more = self.leaves[_SHOWN:]
-        if more:
-            count = _count(more, "more leaf", "more leaves")
-            rows.append((readable(sum(e.nbytes for e in more)), count, ""))
+            rows.append((readable(leaf.nbytes), leaf.name, what, ""))
+        left = self.leaves[_SHOWN:]
+        if left:
+            count = _count(left, "more leaf", "more leaves")
+            rows.append((readable(sum(e.nbytes for e in left)), count, "", ""))
         return rows
 
     def __str__(self) -> str:
         rows = self._rows()
-        wide = [max(len(row[i]) for row in rows) for i in range(2)]
-        lines = [f"{a:>{wide[0]}}  {b:<{wide[1]}}  {c}".rstrip() for a, b, c in rows]
+        wide = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [
+            f"{a:>{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d}".rstrip() for a, b, c, d in rows
+        ]
         return "\n".join([self._summary(), "", *lines])
 
     __repr__ = __str__
@@ -364,7 +368,7 @@ def _entry(number: int, node: Node, memory: _Memory) -> GraphEntry:
 
 
 def _source(node: Node) -> str | None:
-    """The last line of the traceback in the node's metadata."""
+    """Where in the user's program a node was recorded."""
     hooks = node.pullback.hooks
     found = None if hooks is None else hooks.metadata.get("traceback_")
-    return found[-1].strip() if found else None
+    return found[-1].strip() if found else where(node) or None

@@ -145,7 +145,7 @@ def _pieces(
     array = x._array
     node = None
     if x._requires_grad and is_grad_enabled():
-        node = new_node(pullback, (x._node or x,), saved, kind)
+        node = new_node(pullback, (x._node or x,), saved, kind, None, (x,))
     name = pullback.name.removesuffix("Backward0")
     pieces = []
     for number, index in enumerate(indices):
