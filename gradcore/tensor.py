@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class Tensor(Operations):
     _hooks: Hooks  # of a leaf, once something is registered; see _own_hooks
     _requires_grad: bool
     _view: View  # of a view: what it is a view of. This slot and the next are empty at first
-    _views: list[weakref.ref[Tensor]]  # of what has views: the views
+    _views: Views  # of what has views: the views
 
     __array_priority__ = 1000
 
@@ -273,7 +273,7 @@ class Tensor(Operations):
         if not self._requires_grad:
             raise GraphError("can't retain_grad on Tensor that has requires_grad=False.")
         if self._node is not None and not self.retains_grad:
-            self._node.hooks.retained.append(weakref.ref(self))
+            self._node.hooks.retained.append(ref(self))
 
     @property
     def retains_grad(self) -> bool:
@@ -293,7 +293,9 @@ class Tensor(Operations):
         which needs the old values does not notice: `detach` is safer.
         """
         t = self.detach()
-        t._view = View(None, None, None, None)
+        t._view = view = View()
+        view.parent = view.function = view.argument = view.creation = None
+        view.writes = 0
         return t
 
     @data.setter
@@ -537,18 +539,24 @@ class View:
 
     __slots__ = ("argument", "creation", "function", "parent", "writes")
 
-    def __init__(
-        self,
-        parent: Tensor | None,
-        function: Callable[[Tensor, Any], Tensor] | None,
-        argument: Any,
-        creation: str | tuple[str, int] | None,
-    ) -> None:
-        self.parent = parent
-        self.function = function
-        self.argument = argument
-        self.creation = creation
-        self.writes = 0
+    parent: Tensor | None
+    function: Callable[[Tensor, Any], Tensor] | None
+    argument: Any
+    creation: str | tuple[str, int] | None
+    writes: int
+
+
+class Views(list["ref[Tensor]"]):
+    """The views of a Tensor, among them some that are gone.
+
+    Attributes:
+        limit: the length at which those are taken out.
+    """
+
+    __slots__ = ("limit",)
+
+    def __init__(self) -> None:
+        self.limit = 16
 
 
 def as_view(
@@ -556,7 +564,7 @@ def as_view(
     x: Tensor,
     function: Callable[[Tensor, Any], Tensor],
     argument: Any,
-    creation: tuple[str, int] | None = None,
+    creation: str | tuple[str, int] | None = None,
 ) -> Tensor:
     """Note of `y`, which is `function(x, argument)`, that it is a view, if it shares memory."""
     base = getattr(y._array, "base", None)  # a traced array has none
@@ -565,23 +573,25 @@ def as_view(
     a = x._array
     if base is not a and base is not a.base and owner(base) is not owner(a):
         return y
-    outer = getattr(x, "_view", None)
-    inherited = None if outer is None else outer.creation
-    y._view = View(
-        x, function, argument, creation or inherited or (None if is_grad_enabled() else "no_grad")
-    )
+    view = View()
+    view.parent = x
+    view.function = function
+    view.argument = argument
+    if creation is None:
+        outer = getattr(x, "_view", None)
+        creation = None if outer is None else outer.creation
+        if creation is None and not is_grad_enabled():
+            creation = "no_grad"
+    view.creation = creation
+    y._view = view
     views = getattr(x, "_views", None)
     if views is None:
-        x._views = [weakref.ref(y)]
-    else:
-        if not len(views) % _MANY:
-            views[:] = [view for view in views if view() is not None]
-        views.append(weakref.ref(y))
+        views = x._views = Views()
+    elif len(views) >= views.limit:
+        views[:] = [held for held in views if held() is not None]
+        views.limit = 2 * len(views) + 16
+    views.append(ref(y))
     return y
-
-
-_MANY: Final = 16
-"""How many views are added between two looks for those that are gone."""
 
 
 def root_of(t: Tensor) -> Tensor:
