@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Generator
 from contextvars import ContextVar, copy_context
 from types import TracebackType
@@ -175,6 +176,25 @@ WATCHERS: Final[list[Watcher]] = []
 
 In normal running there are none, which is all that the paths on which operations run look at.
 """
+
+_watching: dict[Watcher, int] = {}
+_LOCK: Final = threading.Lock()
+
+
+def watch_with(watcher: Watcher) -> None:
+    """Have `watcher` called, until `stop_watching` was called as often as this."""
+    with _LOCK:
+        count = _watching[watcher] = _watching.get(watcher, 0) + 1
+        if count == 1:
+            WATCHERS.append(watcher)
+
+
+def stop_watching(watcher: Watcher) -> None:
+    """Undo one `watch_with`."""
+    with _LOCK:
+        _watching[watcher] -= 1
+        if not _watching[watcher]:
+            WATCHERS.remove(watcher)
 
 
 checked_indices: ContextVar[bool] = ContextVar("gradcore_checked_indices", default=False)

@@ -31,6 +31,7 @@ LAYERS = {
     "tensor": 3,
     "op": 3,
     "engine": 4,
+    "saving": 4,
     "ops": 5,
 }
 TOP = 6

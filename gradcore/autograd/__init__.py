@@ -3,7 +3,7 @@
 from ..engine import backward, grad
 from ..mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..testing import gradcheck, gradgradcheck
-from . import function
+from . import function, graph
 from .drawing import draw
 from .function import Function
 from .inspection import graph_report
@@ -17,6 +17,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "graph",
     "graph_report",
     "inference_mode",
     "is_grad_enabled",
