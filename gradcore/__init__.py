@@ -56,6 +56,7 @@ from .ops.product import *
 from .ops.query import *
 from .ops.reduction import *
 from .ops.shape import *
+from .ops.assign import *  # after the others: it makes their in-place forms
 from .fusion import elementwise_kernel, fuse
 from .printing import get_printoptions, set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 
-from .device import CPU, Array, Device, TensorType, cast_raw
+from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
 from .fusible import fusible
 from .generated import cotangents
@@ -35,6 +35,7 @@ from .graph import (
     PackedValues,
     Pullback,
     Rule,
+    function_of,
     new_node,
     output_of,
     stand_for_same,
@@ -44,6 +45,7 @@ from .mode import quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
+from .versions import NEWEST, change
 
 __all__ = ["backward", "grad"]
 
@@ -154,6 +156,7 @@ def _walk(
     heapq.heapify(heap)
     pop, push = heapq.heappop, heapq.heappush
     references = sys.getrefcount
+    newest = NEWEST
     retained: list[Any] = []
     current: Device | None = None
     previous: Device | None = None
@@ -179,6 +182,8 @@ def _walk(
             saved = node.saved
             if saved is None:
                 raise GraphError(FREED)
+            if node.sequence > newest[0]:
+                check_unchanged(node, saved)
             if isinstance(saved, PackedValues):
                 with set_grad_enabled(record):
                     saved = saved.unpacked()
@@ -257,6 +262,33 @@ def _walk(
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
+
+
+def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
+    """Raise if memory that a node has saved was written to since.
+
+    Raises:
+        GraphError: it was; the message names it.
+    """
+    sources: Sequence[int] = node.pullback.sources
+    for value, source in zip(saved, sources, strict=True):
+        for part in value if value.__class__ is tuple else (value,):
+            array = part._array if isinstance(part, Tensor) else part
+            versions = change(array, node.sequence) if is_array(array) else None
+            if versions is not None:
+                made_by = node if source == OUTPUT else node.edges[source] if source >= 0 else None
+                kind = type_of(array)
+                origin = f"which is output 0 of {_short(made_by)}, " if made_by else ""
+                raise GraphError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: [{kind} {list(array.shape)}], {origin}is at version "
+                    f"{versions[0]}; expected version {versions[1]} instead. {node.name()} needs "
+                    "it: change a clone() of it, or use set_saved_tensors_policy('copy')."
+                )
+
+
+def _short(edge: Edge) -> str:
+    return function_of(edge)[0].name().removesuffix("Backward0")
 
 
 def _sum(edge: Edge, a: Any, b: Any, current: Device | None) -> Any:

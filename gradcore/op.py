@@ -93,6 +93,7 @@ class Op:
         array_api: its name in the array API standard, if it has one.
         kind: `"unary"`, `"binary"`, `"comparison"`, `"primitive"` or `"composite"`.
         differentiable: False where no gradient flows through any input.
+        in_place: whether Tensor has each method also in a form that writes into its first operand.
         samples: makes the arguments that the suite runs it on.
         errors: makes calls that must raise.
         rules: the elementwise rules, where it has them.
@@ -106,6 +107,7 @@ class Op:
     array_api: str | None
     kind: str
     differentiable: bool
+    in_place: bool
     samples: Callable[[Maker], Sequence[Sample]] | None
     errors: Callable[[Maker], Sequence[Bad]] | None
     rules: tuple[Formula | None, ...] = field(default=())
@@ -141,6 +143,7 @@ def public(
     array_api: str | None = None,
     kind: str = "composite",
     differentiable: bool = True,
+    in_place: bool = False,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
     rules: tuple[Formula | None, ...] = (),
@@ -161,6 +164,7 @@ def public(
             array_api,
             kind,
             differentiable,
+            in_place,
             samples,
             errors,
             rules,
@@ -599,6 +603,7 @@ def unary(
     array_api: str | None = None,
     methods: Sequence[str] | None = None,
     path: str | None = None,
+    in_place: bool = True,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
 ) -> Callable[[F], F]:
@@ -618,6 +623,7 @@ def unary(
         array_api: its name in the array API standard.
         methods: Tensor's names for it; the function's own by default.
         path: where it stands in the library, if not at the top.
+        in_place: as in `Op`.
         samples: as in `Op`; real numbers in [-2, 2) by default.
         errors: as in `Op`.
     """
@@ -695,6 +701,7 @@ def unary(
             array_api=array_api,
             path=path,
             differentiable=rule is not None,
+            in_place=in_place,
             samples=samples or over(-2.0, 2.0),
             errors=errors,
         )
@@ -840,6 +847,7 @@ def binary(
     scalar_graph: str | None = None,
     reflected_graph: str | None = None,
     path: str | None = None,
+    in_place: bool = True,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
 ) -> Callable[[F], F]:
@@ -857,6 +865,7 @@ def binary(
         array_api: its name in the array API standard.
         methods: Tensor's names for it.
         path: where it stands in the library.
+        in_place: as in `Op`.
         samples: as in `Op`; all ways of broadcasting numbers in [-2, 2) by default.
         errors: as in `Op`.
         reflected: Tensor's name for it with the operands exchanged, for example `"__rsub__"`.
@@ -894,6 +903,7 @@ def binary(
             array_api=array_api,
             path=path,
             differentiable=rule_a is not None,
+            in_place=in_place,
             samples=samples or over_pairs(),
             errors=errors,
         )

@@ -10,7 +10,7 @@ import copy
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from .errors import (
 )
 from .graph import Node, function_of, watch_tensor
 from .hooks import Hooks, RemovableHandle, register
-from .mode import WATCHERS
-from .storage import deep_copy
+from .mode import WATCHERS, is_grad_enabled
+from .storage import deep_copy, owner
+from .versions import version
 
 if TYPE_CHECKING:
     from .graph import AccumulateGrad, Edge
@@ -70,6 +71,8 @@ class Tensor(Operations):
         "_requires_grad",
         "_shape",
         "_type",
+        "_view",
+        "_views",
     )
 
     _array: Array
@@ -79,6 +82,8 @@ class Tensor(Operations):
     _grad: Tensor | None
     _hooks: Hooks  # of a leaf, once something is registered; see _own_hooks
     _requires_grad: bool
+    _view: View  # of a view: what it is a view of. This slot and the next are empty at first
+    _views: list[weakref.ref[Tensor]]  # of what has views: the views
 
     __array_priority__ = 1000
 
@@ -277,13 +282,19 @@ class Tensor(Operations):
         return hooks is not None and any(held() is self for held in hooks.retained)
 
     def detach(self) -> Tensor:
-        """The same values without their history: a new leaf that shares memory."""
+        """The same values without their history: a new leaf that shares memory and version."""
         return new_tensor(self._array, self._type, self._shape)
 
     @property
     def data(self) -> Tensor:
-        """The same values without their history: a new leaf that shares memory. Can be set."""
-        return self.detach()
+        """The same values without their history: a new leaf that shares memory. Can be set.
+
+        What is written to it does not count for the version of this Tensor, so that a backward
+        which needs the old values does not notice: `detach` is safer.
+        """
+        t = self.detach()
+        t._view = View(None, None, None, None)
+        return t
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -297,6 +308,23 @@ class Tensor(Operations):
                 f"dtype, not {value.dtype}."
             )
         self._array, self._type, self._shape = value._array, value._type, value._shape
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was written to by in-place operations."""
+        root = root_of(self)
+        own = getattr(root, "_view", None)
+        return version(self._array) if own is None else own.writes
+
+    @property
+    def _base(self) -> Tensor | None:
+        """What this is a view of, or None."""
+        root = root_of(self)
+        return None if root is self else root
+
+    def _is_view(self) -> bool:
+        """True if another Tensor is the base of this one."""
+        return root_of(self) is not self
 
     def _own_hooks(self) -> Hooks:
         """What is registered on this leaf."""
@@ -442,9 +470,6 @@ class Tensor(Operations):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and not self._shape else format(str(self), spec)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        _not_in_place("x[index] = value")
-
     def __copy__(self) -> Tensor:
         return new_tensor(self._array, self._type, self._shape, self._requires_grad)
 
@@ -468,29 +493,6 @@ class Tensor(Operations):
 def _rebuild(array: np.ndarray[Any, Any], device: str, requires_grad: bool) -> Tensor:
     target = Device(device).open()
     return wrap(target.backend.send(array, target), requires_grad)
-
-
-def _not_in_place(what: str) -> NoReturn:
-    raise NotImplementedError(
-        f"{what}: in-place operations are not implemented yet; write it out of place."
-    )
-
-
-def _in_place(name: str) -> Any:
-    def operate(self: Tensor, *args: Any, **kwargs: Any) -> NoReturn:
-        _not_in_place(name)
-
-    operate.__name__ = name
-    return operate
-
-
-_IN_PLACE = """
-    __iadd__ __isub__ __imul__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __imatmul__ __iand__
-    __ior__ __ixor__ add_ sub_ mul_ div_ pow_ copy_ fill_ zero_ clamp_ neg_ exp_ sqrt_ masked_fill_
-    index_put_ normal_ uniform_ detach_
-"""
-for _name in _IN_PLACE.split():
-    setattr(Tensor, _name, _in_place(_name))
 
 
 def new_tensor(
@@ -518,6 +520,77 @@ def wrap(array: Array, requires_grad: bool = False) -> Tensor:
     if array.__class__ is not np.ndarray and isinstance(array, np.ndarray):
         array = np.asarray(array)  # numpy.matrix and masked arrays compute otherwise
     return new_tensor(array, type_of(array), array.shape, requires_grad)
+
+
+class View:
+    """How a Tensor is a view of another one.
+
+    Attributes:
+        parent: what it is a view of, perhaps a view itself. None for what `Tensor.data` gives,
+            which counts its own writes.
+        function: `function(parent, argument)` makes it again.
+        argument: see there.
+        creation: why its history cannot follow a write: "no_grad", or the name of the function
+            that gave it as one of several views, with its number. None if it can.
+        writes: counted where there is no parent.
+    """
+
+    __slots__ = ("argument", "creation", "function", "parent", "writes")
+
+    def __init__(
+        self,
+        parent: Tensor | None,
+        function: Callable[[Tensor, Any], Tensor] | None,
+        argument: Any,
+        creation: str | tuple[str, int] | None,
+    ) -> None:
+        self.parent = parent
+        self.function = function
+        self.argument = argument
+        self.creation = creation
+        self.writes = 0
+
+
+def as_view(
+    y: Tensor,
+    x: Tensor,
+    function: Callable[[Tensor, Any], Tensor],
+    argument: Any,
+    creation: tuple[str, int] | None = None,
+) -> Tensor:
+    """Note of `y`, which is `function(x, argument)`, that it is a view, if it shares memory."""
+    base = getattr(y._array, "base", None)  # a traced array has none
+    if base is None:
+        return y
+    a = x._array
+    if base is not a and base is not a.base and owner(base) is not owner(a):
+        return y
+    outer = getattr(x, "_view", None)
+    inherited = None if outer is None else outer.creation
+    y._view = View(
+        x, function, argument, creation or inherited or (None if is_grad_enabled() else "no_grad")
+    )
+    views = getattr(x, "_views", None)
+    if views is None:
+        x._views = [weakref.ref(y)]
+    else:
+        if not len(views) % _MANY:
+            views[:] = [view for view in views if view() is not None]
+        views.append(weakref.ref(y))
+    return y
+
+
+_MANY: Final = 16
+"""How many views are added between two looks for those that are gone."""
+
+
+def root_of(t: Tensor) -> Tensor:
+    """What `t` is a view of in the end; itself, if it is none."""
+    while True:
+        view = getattr(t, "_view", None)
+        if view is None or view.parent is None:
+            return t
+        t = view.parent
 
 
 def edge_of(t: Tensor) -> Edge:

@@ -25,6 +25,8 @@ LAYERS = {
     "random": 2,
     "graph": 2,
     "storage": 2,
+    "versions": 2,
+    "inplace": 4,
     "uniform": 2,
     "hooks": 1,
     "generated": 3,
