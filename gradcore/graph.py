@@ -7,11 +7,13 @@ never to the Tensor it made: there is no reference cycle, and graphs need no cyc
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from copy import copy
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
@@ -281,8 +283,31 @@ def new_node(
     return node
 
 
+_held: ContextVar[list[tuple[Node, tuple[Any, ...]]] | None] = ContextVar(
+    "gradcore_held_nodes", default=None
+)
+
+
+@contextlib.contextmanager
+def nodes_held() -> Iterator[None]:
+    """Show special modes the nodes that are made within it at its end, with what is saved then."""
+    outer = _held.get()
+    held: list[tuple[Node, tuple[Any, ...]]] = []
+    _held.set(held)
+    try:
+        yield
+    finally:
+        _held.set(outer)
+    for node, inputs in held:
+        watch_node(node, inputs)
+
+
 def watch_node(node: Node, inputs: tuple[Any, ...]) -> None:
     """Show the special modes that are on a new node, and the Tensors that were operated on."""
+    held = _held.get()
+    if held is not None:
+        held.append((node, inputs))
+        return
     for watcher in tuple(WATCHERS):
         watcher.recorded(node, inputs)
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from . import dtypes
 from .device import Array, is_array
 from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
-from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node
-from .mode import enable_grad, is_grad_enabled, no_grad
+from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
+from .mode import WATCHERS, enable_grad, is_grad_enabled, no_grad
 from .op import primitive, recorded
 from .storage import owner
 from .tensor import Tensor, as_view, new_tensor, root_of, wrap
@@ -146,6 +146,18 @@ def write(
         GraphError, ArgumentError, FusionError: as `check_writable`.
         ShapeError, DTypeError: the result does not fit. Nothing has been written then.
     """
+    if WATCHERS:
+        with nodes_held():  # a mode must not see what is saved until it is what it will be
+            return _write(t, function, args, kwargs)
+    return _write(t, function, args, kwargs)
+
+
+def _write(
+    t: Tensor,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> Tensor:
     recording = is_grad_enabled() and (
         t._requires_grad or root_of(t)._requires_grad or _any_requires_grad(args, kwargs)
     )

@@ -483,7 +483,43 @@ def a_multi_grad_hook_that_raises_is_called_again(lib, log):
     attempt(log, lambda: y.sum().backward(retain_graph=True))
 
 
+def hooks_see_what_in_place_operations_save(lib, log):
+    x, w = pair(lib)
+    seen = []
+    with hooks(lib, seen):
+        a = x * 1
+        a.exp_()
+        a *= w
+        a[:1] = w[1:] * a[1:]
+        a.sin_()
+        a[0].cos_()
+    log.append(sorted(map(str, seen)))
+    seen.clear()
+    a.sum().backward()
+    log.append(sorted(map(str, seen)))
+    log.append((a.tolist(), x.grad.tolist(), w.grad.tolist()))
+
+
+def a_change_in_place_is_not_noticed_through_hooks(lib, log):
+    x, w = pair(lib)
+    a = x * 1
+    with lib.autograd.graph.saved_tensors_hooks(lambda t: t.clone(), lambda t: t):
+        y = (a * w).sum()
+    a.zero_()
+    y.backward()
+    log.append((x.grad.tolist(), w.grad.tolist()))
+
+
+def a_hook_that_writes_in_place_raises(lib, log):
+    x, w = pair(lib)
+    with lib.autograd.graph.saved_tensors_hooks(lambda t: t.mul_(2), lambda t: t):
+        attempt(log, lambda: (x * 1) * w)
+
+
 PROGRAMS = [
+    hooks_see_what_in_place_operations_save,
+    a_change_in_place_is_not_noticed_through_hooks,
+    a_hook_that_writes_in_place_raises,
     edges_are_inputs_and_outputs,
     edges_of_several_outputs,
     edges_outlive_their_tensor,
