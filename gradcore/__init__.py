@@ -9,6 +9,7 @@ import math as _math
 import typing as _typing
 
 from . import cuda, random
+from .anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from .device import Device, device
 from .dtypes import (
     bool_,

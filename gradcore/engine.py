@@ -17,6 +17,13 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 
+from .anomaly import (
+    check_nan,
+    evaluated,
+    explain,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+)
 from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
 from .fusible import fusible
@@ -41,7 +48,7 @@ from .graph import (
     stand_for_same,
 )
 from .hooks import Hooks, run_after, run_before, run_each
-from .mode import quiet, restore_warnings, set_grad_enabled, silence
+from .mode import WATCHERS, quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
@@ -160,6 +167,9 @@ def _walk(
     retained: list[Any] = []
     current: Device | None = None
     previous: Device | None = None
+    node: Node | None = None
+    anomaly = bool(WATCHERS) and is_anomaly_enabled()
+    inducing = evaluated.get() if anomaly else None
     try:
         while heap:
             node = pop(heap)[1]
@@ -187,6 +197,8 @@ def _walk(
             if isinstance(saved, PackedValues):
                 with set_grad_enabled(record):
                     saved = saved.unpacked()
+            if anomaly:
+                evaluated.set(node)
             given = None
             if hooks is not None:
                 if hooks.before:
@@ -215,6 +227,9 @@ def _walk(
             restore = node.restore
             if given is not None:
                 g = _posthooked(node, rules, xp, g, saved, given, record)
+                rules = restore = None
+            if anomaly and is_anomaly_check_nan_enabled():
+                g = _checked(node, rules, xp, g, saved, restore, only)
                 rules = restore = None
             for number, edge in enumerate(node.edges):
                 if only is not None and edge not in only:
@@ -250,9 +265,15 @@ def _walk(
             d = None
             if not retain and pullback.frees:
                 node.saved = None
+    except Exception as error:
+        if node is not None:
+            explain(error, node)
+        raise
     finally:
         if previous is not None:
             previous.backend.use(previous)
+        if anomaly:
+            evaluated.set(inducing)
     if Hooks.on_leaves:
         leaves: dict[Any, Any] = pending
         for leaf, g in list(leaves.items()):
@@ -272,7 +293,7 @@ def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
     """
     sources: Sequence[int] = node.pullback.sources
     for value, source in zip(saved, sources, strict=True):
-        for part in value if value.__class__ is tuple else (value,):
+        for part in value if isinstance(value, tuple) else (value,):
             array = part._array if isinstance(part, Tensor) else part
             versions = change(array, node.sequence) if is_array(array) else None
             if versions is not None:
@@ -363,6 +384,28 @@ def _posthooked(
         if n is not None:
             made[n] = t
     return made if record else [_raw(t) for t in made]
+
+
+def _checked(
+    node: Node,
+    rules: tuple[Rule, ...] | None,
+    xp: Any,
+    g: Any,
+    saved: tuple[Any, ...],
+    restore: Any,
+    only: set[Edge] | None,
+) -> list[Any]:
+    """The cotangents that a node passes on, one per edge, none of which is nan."""
+    made: list[Any] = []
+    for number, edge in enumerate(node.edges):
+        d = None
+        if only is None or edge in only:
+            d = g[number] if rules is None else rules[number](xp, g, saved)
+            if restore is not None and d is not None:
+                d = _restore(xp, d, node.type, *restore[number])
+            check_nan(node, number, d)
+        made.append(d)
+    return made
 
 
 def _merges(edges: tuple[Edge, ...]) -> bool:

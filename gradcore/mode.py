@@ -178,23 +178,30 @@ In normal running there are none, which is all that the paths on which operation
 """
 
 _watching: dict[Watcher, int] = {}
-_LOCK: Final = threading.Lock()
+_LOCK: Final = threading.RLock()  # __del__ may run where it is held
 
 
-def watch_with(watcher: Watcher) -> None:
-    """Have `watcher` called, until `stop_watching` was called as often as this."""
-    with _LOCK:
-        count = _watching[watcher] = _watching.get(watcher, 0) + 1
-        if count == 1:
-            WATCHERS.append(watcher)
+class Watching:
+    """Has a watcher called as long as it lives.
 
+    The value of the ContextVar that switches a mode on holds it, so that a task which was started
+    in the mode is watched also after the mode has ended elsewhere.
+    """
 
-def stop_watching(watcher: Watcher) -> None:
-    """Undo one `watch_with`."""
-    with _LOCK:
-        _watching[watcher] -= 1
-        if not _watching[watcher]:
-            WATCHERS.remove(watcher)
+    __slots__ = ("_watcher",)
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        with _LOCK:
+            _watching[watcher] = _watching.get(watcher, 0) + 1
+            if watcher not in WATCHERS:
+                WATCHERS.append(watcher)
+
+    def __del__(self) -> None:
+        with _LOCK:
+            _watching[self._watcher] -= 1
+            if not _watching[self._watcher]:
+                WATCHERS.remove(self._watcher)
 
 
 checked_indices: ContextVar[bool] = ContextVar("gradcore_checked_indices", default=False)

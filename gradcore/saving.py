@@ -14,14 +14,26 @@ from .device import is_array
 from .engine import saved_as_tensor
 from .errors import ArgumentTypeError, GraphError
 from .graph import FREED, METADATA, SCALAR, Node, Packed, PackedValues
-from .mode import no_grad, stop_watching, watch_with
+from .mode import Watching, no_grad
 from .tensor import Tensor, wrap
 
 __all__ = ["SavedTensor", "hooks_are_set", "pack", "pop_hooks", "push_hooks", "refuse_hooks"]
 
 Pair = tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]
 
-_pairs: ContextVar[tuple[Pair, ...]] = ContextVar("gradcore_saved_tensors_hooks", default=())
+
+class _Hooks:
+    """The innermost pair of hooks, and those around it."""
+
+    __slots__ = ("outer", "pair", "watching")
+
+    def __init__(self, pair: Pair, outer: _Hooks | None) -> None:
+        self.pair = pair
+        self.outer = outer
+        self.watching = Watching(_WATCHER)
+
+
+_hooks: ContextVar[_Hooks | None] = ContextVar("gradcore_saved_tensors_hooks", default=None)
 _refusal: ContextVar[str | None] = ContextVar("gradcore_no_saved_tensors_hooks", default=None)
 
 MODIFIED: Final = (
@@ -46,19 +58,19 @@ def push_hooks(pack: Callable[[Tensor], Any], unpack: Callable[[Any], Tensor]) -
             raise ArgumentTypeError(
                 f"the hooks of saved tensors must be callable, not {type(hook).__qualname__}."
             )
-    _pairs.set((*_pairs.get(), (pack, unpack)))
-    watch_with(_WATCHER)
+    _hooks.set(_Hooks((pack, unpack), _hooks.get()))
 
 
 def pop_hooks() -> None:
     """Take the innermost pair of hooks away."""
-    _pairs.set(_pairs.get()[:-1])
-    stop_watching(_WATCHER)
+    hooks = _hooks.get()
+    if hooks is not None:
+        _hooks.set(hooks.outer)
 
 
 def hooks_are_set() -> bool:
     """Whether what is saved here goes through hooks."""
-    return bool(_pairs.get())
+    return _hooks.get() is not None
 
 
 def refuse_hooks(message: str | None) -> str | None:
@@ -67,7 +79,7 @@ def refuse_hooks(message: str | None) -> str | None:
     Raises:
         GraphError: there are hooks already.
     """
-    if message is not None and _pairs.get():
+    if message is not None and _hooks.get() is not None:
         raise GraphError(message)
     before = _refusal.get()
     _refusal.set(message)
@@ -80,7 +92,9 @@ def pack(t: Tensor) -> Any:
     Raises:
         GraphError: the hook has changed `t`.
     """
-    return _packed(t, _pairs.get()[-1])
+    hooks = _hooks.get()
+    assert hooks is not None
+    return _packed(t, hooks.pair)
 
 
 def _packed(t: Tensor, pair: Pair) -> Packed:
@@ -108,19 +122,19 @@ class _Watcher:
 
     def recorded(self, node: Node, inputs: tuple[Any, ...]) -> None:
         """Pack what `node` has saved."""
-        pairs = _pairs.get()
+        hooks = _hooks.get()
         saved = node.saved
-        if not pairs or not saved or node.type.device.kind == 2:  # 2: a function is traced
+        if hooks is None or not saved or node.type.device.kind == 2:  # 2: a function is traced
             return
         packed: list[Any] = []
         for value, source in zip(saved, node.pullback.sources, strict=True):
             if source == METADATA:
-                packed.append(_packed_metadata(value, pairs[-1]))
+                packed.append(_packed_metadata(value, hooks.pair))
             elif source == SCALAR:
                 packed.append(value)
             else:
                 t = saved_as_tensor(node, value, source)
-                packed.append(_packed(_as_given(t, inputs), pairs[-1]))
+                packed.append(_packed(_as_given(t, inputs), hooks.pair))
         if any(new is not old for new, old in zip(packed, saved, strict=True)):
             node.saved = PackedValues(packed)
 

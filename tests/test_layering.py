@@ -32,6 +32,7 @@ LAYERS = {
     "generated": 3,
     "tensor": 3,
     "op": 3,
+    "anomaly": 3,
     "engine": 4,
     "saving": 4,
     "ops": 5,

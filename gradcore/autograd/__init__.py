@@ -1,9 +1,11 @@
 """Differentiation: `backward` and `grad`, the switches of recording, functions of your own."""
 
+from ..anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from ..engine import backward, grad
 from ..mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..testing import gradcheck, gradgradcheck
 from . import function, graph
+from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .drawing import draw
 from .function import Function
 from .inspection import graph_report
@@ -11,6 +13,7 @@ from .inspection import graph_report
 __all__ = [
     "Function",
     "backward",
+    "detect_anomaly",
     "draw",
     "enable_grad",
     "function",
@@ -20,7 +23,10 @@ __all__ = [
     "graph",
     "graph_report",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
