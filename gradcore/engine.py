@@ -46,6 +46,7 @@ from .graph import (
     new_node,
     output_of,
     stand_for_same,
+    where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
 from .mode import WATCHERS, quiet, restore_warnings, set_grad_enabled, silence
@@ -303,8 +304,9 @@ def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
                 raise GraphError(
                     "one of the variables needed for gradient computation has been modified by an "
                     f"inplace operation: [{kind} {list(array.shape)}], {origin}is at version "
-                    f"{versions[0]}; expected version {versions[1]} instead. {node.name()} needs "
-                    "it: change a clone() of it, or use set_saved_tensors_policy('copy')."
+                    f"{versions[0]}; expected version {versions[1]} instead. "
+                    f"{node.name()}, made at {where(node)}, needs it: change a clone() of it, or "
+                    "use set_saved_tensors_policy('copy')."
                 )
 
 

@@ -237,7 +237,7 @@ class Node:
         return [*super().__dir__(), *(f"_saved_{n}" for n in names if n)]
 
     saved_value: ClassVar[Callable[[Node, int, bool], Any]]
-    """What the node has saved at a place, as users see it; `saving.py` puts it here."""
+    """What the node has saved at a place, as users see it; `packing.py` puts it here."""
 
     @property
     def metadata(self) -> dict[Any, Any]:

@@ -6,7 +6,7 @@ gradient goes to what the base was, but for the part that was written, and that 
 written. All other views of the base are then made again, for their histories.
 
 What a node has saved of the values before the write is copied; what others have saved is not, and
-their backward raises (`versions.py`), unless `set_saved_tensors_policy("copy")` says otherwise.
+their backward raises (`versions.py`), unless the policy is "copy" (`saved.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from . import dtypes
 from .device import Array, is_array
 from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
 from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
-from .mode import WATCHERS, enable_grad, is_grad_enabled, no_grad
+from .mode import WATCHERS, enable_grad, is_grad_enabled, no_grad, saved_tensors_policy
 from .op import primitive, recorded
 from .storage import owner
 from .tensor import Tensor, as_view, new_tensor, root_of, wrap
@@ -29,6 +29,10 @@ __all__ = ["check_writable", "overwrite", "rearrange", "write"]
 
 Chain = tuple[tuple[Callable[[Tensor, Any], Tensor], Any], ...]
 """How a view is made of its base: functions, each with its argument."""
+
+
+BEFORE_WRITES: Final[list[Callable[[Array], None]]] = []
+"""Called with the array that is written to, before; see `saved.py`."""
 
 
 # what may be written to ------------------------------------------------------------------------
@@ -163,6 +167,8 @@ def _write(
     )
     check_writable(t, recording)
     array = t._array
+    for prepare in BEFORE_WRITES:
+        prepare(array)
     own = array.view()
     before = new_tensor(own, t._type, t._shape, t._requires_grad, t._node)
     since = next(SEQUENCE)
@@ -223,9 +229,16 @@ def _own_what_is_saved(node: Node, own: Array, array: Array, since: int) -> bool
         for v, s in zip(saved, sources, strict=True)
     )
     result = OUTPUT in sources and not shares
+    copying = saved_tensors_policy.get() == "copy"
     node.saved = tuple(
         [
-            own.copy() if v is own else array if result and s == OUTPUT else v
+            own.copy()
+            if v is own
+            else array
+            if result and s == OUTPUT
+            else v.copy()
+            if copying and is_array(v) and owner(v) is memory
+            else v
             for v, s in zip(saved, sources, strict=True)
         ]
     )

@@ -204,6 +204,10 @@ class Watching:
                 WATCHERS.remove(self._watcher)
 
 
+saved_tensors_policy: ContextVar[str] = ContextVar("gradcore_saved_policy", default="error")
+"""What a write to a value that a graph has saved does; see `saved.py`."""
+
+
 checked_indices: ContextVar[bool] = ContextVar("gradcore_checked_indices", default=False)
 """True where index arrays on CUDA are checked; `gradcore.debug.check_indices` sets it."""
 

@@ -275,3 +275,44 @@ def test_a_rearranged_tensor_keeps_its_views():
     assert v.tolist() == [10.0, 2.0]
     v.sum().backward()
     assert x.grad.tolist() == [10.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("write", "written"),
+    [
+        (lambda x, y: y.add_(1), lambda x, y: y + 1),
+        (lambda x, y: y.mul_(y), lambda x, y: y * y),
+        (lambda x, y: y[0].zero_(), lambda x, y: y * gd.tensor([0, 1])),
+        (lambda x, y: y.__setitem__(slice(1, None), x[:1]), lambda x, y: gd.cat([y[:1], x[:1]])),
+        (lambda x, y: y.exp_().mul_(2).tanh_(), lambda x, y: (y.exp() * 2).tanh()),
+    ],
+)
+def test_under_the_policy_copy_gradients_are_those_of_the_values_that_were_saved(write, written):
+    def run(in_place):
+        x = leaf(0.5, -0.25)
+        y = x * 3
+        view = y[1:]
+        z = (y * y).sum() + y.exp().sum()
+        if in_place:
+            write(x, y)
+            assert view.tolist() == y[1:].tolist()
+        else:
+            y = written(x, y)
+            view = y[1:]
+        (z + y.sum() + view.sum()).backward()
+        return x.grad.tolist()
+
+    with gd.autograd.set_saved_tensors_policy("copy"):
+        assert np.allclose(run(True), run(False))
+    assert not gd.mode.WATCHERS
+
+
+def test_the_policy_is_put_back_and_says_what_it_takes():
+    with pytest.raises(ValueError, match="expected 'error' or 'copy'"):
+        gd.autograd.set_saved_tensors_policy("move")
+    with gd.autograd.set_saved_tensors_policy("copy"):
+        y = leaf(1.0) * 2
+        z = y * y
+    y.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward()

@@ -27,6 +27,7 @@ LAYERS = {
     "storage": 2,
     "versions": 2,
     "inplace": 4,
+    "saved": 5,
     "uniform": 2,
     "hooks": 1,
     "generated": 3,
@@ -34,7 +35,7 @@ LAYERS = {
     "op": 3,
     "anomaly": 3,
     "engine": 4,
-    "saving": 4,
+    "packing": 4,
     "ops": 5,
 }
 TOP = 6

@@ -3,6 +3,7 @@
 from ..anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from ..engine import backward, grad
 from ..mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..saved import set_saved_tensors_policy
 from ..testing import gradcheck, gradgradcheck
 from . import function, graph
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
@@ -29,4 +30,5 @@ __all__ = [
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_saved_tensors_policy",
 ]

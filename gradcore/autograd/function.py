@@ -29,7 +29,7 @@ from ..graph import (
 )
 from ..mode import is_grad_enabled, no_grad
 from ..op import recorded
-from ..saving import hooks_are_set, pack
+from ..packing import hooks_are_set, pack
 from ..tensor import Tensor, edge_of, new_tensor, wrap
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]

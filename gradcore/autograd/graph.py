@@ -13,7 +13,7 @@ from ..errors import ArgumentError, GraphError
 from ..graph import AccumulateGrad, GradientEdge, function_of
 from ..graph import Node as _Node
 from ..hooks import RemovableHandle
-from ..saving import pop_hooks, push_hooks, refuse_hooks
+from ..packing import pop_hooks, push_hooks, refuse_hooks
 from ..tensor import Tensor, edge_of
 
 __all__ = [
