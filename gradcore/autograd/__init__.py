@@ -2,7 +2,8 @@
 
 from ..anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from ..engine import backward, grad
-from ..mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..mode import enable_grad, inference_mode, no_grad, set_grad_enabled
+from ..mode import is_recording_asked_for as is_grad_enabled
 from ..saved import set_saved_tensors_policy
 from ..testing import gradcheck, gradgradcheck
 from . import function, graph

@@ -27,10 +27,10 @@ from ..graph import (
     new_node,
     output_of,
 )
-from ..mode import is_grad_enabled, no_grad
+from ..mode import INFERENCE_SAVED, WATCHERS, is_grad_enabled, no_grad
 from ..op import recorded
 from ..packing import hooks_are_set, pack
-from ..tensor import Tensor, edge_of, new_tensor, wrap
+from ..tensor import Tensor, edge_of, is_inference, new_tensor, wrap
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -394,6 +394,8 @@ def _record(
     }
     held = []
     layout = []
+    if WATCHERS and any(t is not None and is_inference(t) for t in ctx._to_save):
+        raise GraphError(INFERENCE_SAVED)
     for t in ctx._to_save:
         number = made.get(id(t), _AS_IT_IS)
         layout.append(number)
