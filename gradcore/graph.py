@@ -7,16 +7,19 @@ never to the Tensor it made: there is no reference cycle, and graphs need no cyc
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from copy import copy
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from .device import TensorType
+from .errors import ArgumentTypeError, ShapeError
 from .hooks import Hooks, RemovableHandle, register
 from .mode import WATCHERS
 from .namespace import Namespace
@@ -24,7 +27,7 @@ from .namespace import Namespace
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-__all__ = ["AccumulateGrad", "Cotangents", "Node", "Pullback", "where"]
+__all__ = ["AccumulateGrad", "Cotangents", "GradientEdge", "Node", "Pullback", "where"]
 
 Edge: TypeAlias = "Node | Tensor"
 Rule: TypeAlias = Callable[[Namespace, Any, tuple[Any, ...]], Any]
@@ -85,10 +88,9 @@ def _is_inner(filename: str) -> bool:
 
 def where(node: object) -> str:
     """The user's line that made a Node, as `"train.py:12 in loss"`; "" if it is not known."""
-    code: CodeType | None = getattr(node, "code", None)
-    if code is None:
+    if not isinstance(node, Node):
         return ""
-    at = node.at  # type: ignore[attr-defined]
+    code, at = node.code, node.at
     number = code.co_firstlineno
     for start, end, line in code.co_lines():
         if start <= at < end and line is not None:
@@ -114,6 +116,8 @@ class Pullback:
         pure: the rules are those of an op: mathematics that can be read over any namespace.
         elementwise: pure, and the dtype of the output tells those of all that is saved.
         generated: on a device that compiles, what was made of the rules (`generated.py`).
+        several: whether nodes of it were seen to have several outputs.
+        names: per saved value PyTorch's name for it, `"self"` of `grad_fn._saved_self`, if known.
         hooks: what users registered. Not None only in a Pullback that one node has for itself.
     """
 
@@ -125,8 +129,10 @@ class Pullback:
         "inputs",
         "joint",
         "name",
+        "names",
         "pure",
         "rules",
+        "several",
         "sources",
     )
 
@@ -143,8 +149,11 @@ class Pullback:
         *,
         pure: bool = False,
         elementwise: bool = False,
+        names: tuple[str, ...] = (),
     ) -> None:
         self.name = name
+        self.names = names
+        self.several = False
         self.rules = rules
         self.joint = joint
         self.sources = sources
@@ -216,6 +225,20 @@ class Node:
             for number in self.pullback.inputs
         )
 
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not there: `_saved_self`, `_raw_saved_self` and the like.
+        kind, _, which = name.partition("saved_")
+        if kind in ("_", "_raw_") and which in self.pullback.names:
+            return Node.saved_value(self, self.pullback.names.index(which), kind == "_raw_")
+        raise AttributeError(f"{self.pullback.name!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        names = self.pullback.names
+        return [*super().__dir__(), *(f"_saved_{n}" for n in names if n)]
+
+    saved_value: ClassVar[Callable[[Node, int, bool], Any]]
+    """What the node has saved at a place, as users see it; `packing.py` puts it here."""
+
     @property
     def metadata(self) -> dict[Any, Any]:
         """A dict that is kept with the node, for any use."""
@@ -260,8 +283,31 @@ def new_node(
     return node
 
 
+_held: ContextVar[list[tuple[Node, tuple[Any, ...]]] | None] = ContextVar(
+    "gradcore_held_nodes", default=None
+)
+
+
+@contextlib.contextmanager
+def nodes_held() -> Iterator[None]:
+    """Show special modes the nodes that are made within it at its end, with what is saved then."""
+    outer = _held.get()
+    held: list[tuple[Node, tuple[Any, ...]]] = []
+    _held.set(held)
+    try:
+        yield
+    finally:
+        _held.set(outer)
+    for node, inputs in held:
+        watch_node(node, inputs)
+
+
 def watch_node(node: Node, inputs: tuple[Any, ...]) -> None:
     """Show the special modes that are on a new node, and the Tensors that were operated on."""
+    held = _held.get()
+    if held is not None:
+        held.append((node, inputs))
+        return
     for watcher in tuple(WATCHERS):
         watcher.recorded(node, inputs)
 
@@ -277,6 +323,68 @@ def watch(t: Tensor, *inputs: Any) -> None:
     if t._node is not None:
         watch_node(t._node, inputs)
     watch_tensor(t)
+
+
+class Packed:
+    """What stands for a saved array that a user's hook has packed.
+
+    Attributes:
+        content: what the hook gave for it.
+        unpack: the function that makes a Tensor of that.
+        shape: of the array, and
+        type: its dtype and device, which the Tensor must have again.
+    """
+
+    __slots__ = ("content", "shape", "type", "unpack")
+
+    def __init__(
+        self,
+        content: Any,
+        unpack: Callable[[Any], Any],
+        shape: tuple[int, ...],
+        type: TensorType,
+    ) -> None:
+        self.content = content
+        self.unpack = unpack
+        self.shape = shape
+        self.type = type
+
+    def tensor(self) -> Tensor:
+        """What was packed.
+
+        Raises:
+            ArgumentTypeError: the hook gave no Tensor.
+            ShapeError: or one of another shape.
+        """
+        t: Any = self.unpack(self.content)
+        if not hasattr(t, "_array"):
+            raise ArgumentTypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of "
+                f"type {type(t).__qualname__}."
+            )
+        if t._shape != self.shape:
+            raise ShapeError(
+                f"the unpack_hook of a saved tensor of size {list(self.shape)} gave one of size "
+                f"{list(t._shape)}."
+            )
+        found: Tensor = t if t._type is self.type else t.to(self.type.device, self.type.dtype)
+        return found
+
+
+class PackedValues(tuple[Any, ...]):
+    """What a node has saved, of which some is packed; also a tuple within that."""
+
+    __slots__ = ()
+
+    def unpacked(self) -> tuple[Any, ...]:
+        """The arrays themselves."""
+        return tuple([_unpacked(value) for value in self])
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, Packed):
+        return value.tensor()._array
+    return value.unpacked() if isinstance(value, PackedValues) else value
 
 
 class AccumulateGrad:
@@ -345,6 +453,7 @@ _OUTPUT_OF: Final = Pullback(
 
 def output_of(node: Node, number: int, type: TensorType) -> Node:
     """The node that stands for output `number` of a `node` with several."""
+    node.pullback.several = True
     output = Node()
     output.pullback = _OUTPUT_OF
     output.edges = (node,)
@@ -354,6 +463,29 @@ def output_of(node: Node, number: int, type: TensorType) -> Node:
     output.sequence = next(SEQUENCE)
     output.code, output.at = node.code, node.at
     return output
+
+
+class GradientEdge(NamedTuple):
+    """The place in a graph where the gradient of a Tensor is computed.
+
+    `get_gradient_edge` makes it; `backward` and `grad` take it in place of the Tensor, which need
+    not be kept for that.
+
+    Attributes:
+        node: the function that made the Tensor; `AccumulateGrad` of a leaf.
+        output_nr: which output of it the Tensor was.
+        ownership_token: what `backward` and `grad` know of the Tensor: its shape and type.
+    """
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
+def stand_for_same(a: Node, b: Node) -> bool:
+    """Whether two nodes stand for the same one of several outputs of a node."""
+    both = a.pullback.rules is b.pullback.rules is _OUTPUT_OF.rules
+    return both and a.edges[0] is b.edges[0] and a.saved == b.saved
 
 
 def function_of(edge: Edge) -> tuple[Node | AccumulateGrad, int]:

@@ -18,11 +18,18 @@ from typing import Any, Final
 from . import dtypes
 from .device import Array, is_array
 from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
-from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, watch_node
-from .mode import WATCHERS, enable_grad, is_grad_enabled, no_grad, saved_tensors_policy
+from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
+from .mode import (
+    WATCHERS,
+    enable_grad,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    saved_tensors_policy,
+)
 from .op import primitive, recorded
 from .storage import owner
-from .tensor import Tensor, Views, as_view, new_tensor, root_of, wrap
+from .tensor import Tensor, Views, as_view, is_inference, new_tensor, root_of, wrap
 from .versions import note_write
 
 __all__ = ["check_writable", "overwrite", "prepare_write", "rearrange", "write"]
@@ -42,6 +49,13 @@ _FORBIDDEN: Final = {
         "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
         "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify "
         "your code by moving both the view and the inplace either both inside the no_grad block "
+        "(if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
+        "be tracked)."
+    ),
+    "inference": (
+        "A view was created in inference mode and is being modified inplace in normal mode. Given "
+        "that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
+        "code by moving both the view and the inplace either both inside the inference_mode block "
         "(if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
         "be tracked)."
     ),
@@ -69,11 +83,16 @@ def check_writable(t: Tensor, recording: bool) -> None:
     """
     if t._type.device.kind == 2:
         raise FusionError("a fused function cannot write in place: write x = x + y for x += y.")
+    if WATCHERS and is_inference(t) and not is_inference_mode_enabled():
+        raise GraphError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed. You can make "
+            "a clone to get a normal tensor before doing inplace update."
+        )
     if recording:
         view = getattr(t, "_view", None)
         if view is not None and view.parent is not None:
-            if view.creation == "no_grad":
-                raise GraphError(_FORBIDDEN["no_grad"])
+            if view.creation in ("no_grad", "inference"):
+                raise GraphError(_FORBIDDEN[view.creation])
             if view.creation is not None:
                 name, number = view.creation
                 raise GraphError(_FORBIDDEN["several"].format(name=name, number=number))
@@ -150,6 +169,18 @@ def write(
         GraphError, ArgumentError, FusionError: as `check_writable`.
         ShapeError, DTypeError: the result does not fit. Nothing has been written then.
     """
+    if WATCHERS:
+        with nodes_held():  # a mode must not see what is saved until it is what it will be
+            return _write(t, function, args, kwargs)
+    return _write(t, function, args, kwargs)
+
+
+def _write(
+    t: Tensor,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> Tensor:
     recording = is_grad_enabled() and (
         t._requires_grad or root_of(t)._requires_grad or _any_requires_grad(args, kwargs)
     )
@@ -235,8 +266,6 @@ def _own_what_is_saved(node: Node, own: Array, array: Array, since: int) -> bool
             for v, s in zip(saved, sources, strict=True)
         ]
     )
-    if result and WATCHERS:
-        watch_node(node, ())  # it has saved another array than before
     return result
 
 
@@ -339,7 +368,7 @@ def _refresh_views(t: Tensor) -> None:
         base = stack.pop()
         for reference in getattr(base, "_views", ()):
             child = reference()
-            if child is None or child._view.creation == "no_grad":
+            if child is None or child._view.creation in ("no_grad", "inference"):
                 continue
             view = child._view
             assert view.function is not None

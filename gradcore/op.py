@@ -185,6 +185,33 @@ def parameters(rule: Formula) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount]
 
 
+_SAVED_NAMES: Final[dict[str, dict[str, str]]] = {
+    "pow": {"b": "exponent"},
+    "norm": {"p": "ord"},
+    "getitem": {"index": "indices"},
+    "mm": {"b": "mat2"},
+    "bmm": {"b": "mat2"},
+    "mse_loss": {"b": "target"},
+    "l1_loss": {"b": "target"},
+    "smooth_l1_loss": {"b": "target"},
+    "huber_loss": {"b": "target"},
+}
+"""PyTorch's names for saved values where they do not follow from the letters of the rules."""
+
+
+def saved_names(op: str, layout: tuple[str, ...], letters: tuple[str, ...]) -> tuple[str, ...]:
+    """PyTorch's names for the saved values that the rules of `op` call as in `layout`."""
+    names = {"y": "result"}
+    if letters:
+        names[letters[0]] = "self"
+    if letters == ("a", "b"):
+        names["b"] = "other"
+    names.update(_SAVED_NAMES.get(op, {}))
+    for letter in letters:
+        names[f"{letter}_shape"] = f"{names.get(letter, letter)}_sym_sizes"
+    return tuple([names.get(letter, letter) for letter in layout])
+
+
 def camel(name: str) -> str:
     """`"log_softmax"` as `"LogSoftmax"`."""
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
@@ -339,6 +366,7 @@ class _Elementwise:
                 tuple(numbers),
                 pure=True,
                 elementwise=True,
+                names=saved_names(self.name, layout, self.letters),
             )
         return found
 
@@ -1004,7 +1032,15 @@ class _Primitive:
             joint = _with_kernel(fused, joint, layout, wanted)
         if joint is not None:
             rules = [_picker(i) for i, want in enumerate(wanted) if want]
-        pullback = Pullback(self.graph, tuple(rules), sources, tuple(numbers), joint, pure=True)
+        pullback = Pullback(
+            self.graph,
+            tuple(rules),
+            sources,
+            tuple(numbers),
+            joint,
+            pure=True,
+            names=saved_names(self.name, layout, self.letters),
+        )
         at = [self.values.index(n) for n in layout]
         return pullback, _getter(at) if at else None
 

@@ -25,7 +25,7 @@ from .errors import (
 )
 from .graph import Node, function_of, watch_tensor
 from .hooks import Hooks, RemovableHandle, register
-from .mode import WATCHERS, is_grad_enabled
+from .mode import WATCHERS, is_grad_enabled, is_inference_mode_enabled
 from .storage import deep_copy, owner
 from .versions import version
 
@@ -67,6 +67,7 @@ class Tensor(Operations):
         "_array",
         "_grad",
         "_hooks",
+        "_inference",
         "_node",
         "_requires_grad",
         "_shape",
@@ -81,8 +82,9 @@ class Tensor(Operations):
     _node: Node | None
     _grad: Tensor | None
     _hooks: Hooks  # of a leaf, once something is registered; see _own_hooks
+    _inference: Any  # of an inference tensor; see `inference_mode`. Empty at first, as are the next
     _requires_grad: bool
-    _view: View  # of a view: what it is a view of. This slot and the next are empty at first
+    _view: View  # of a view: what it is a view of
     _views: Views  # of what has views: the views
 
     __array_priority__ = 1000
@@ -202,6 +204,11 @@ class Tensor(Operations):
                     "var_no_grad = var.detach()."
                 )
             return
+        if flag and WATCHERS and is_inference(self) and not is_inference_mode_enabled():
+            raise GraphError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                "allowed."
+            )
         self._requires_grad = bool(flag)
 
     @property
@@ -283,7 +290,10 @@ class Tensor(Operations):
 
     def detach(self) -> Tensor:
         """The same values without their history: a new leaf that shares memory and version."""
-        return new_tensor(self._array, self._type, self._shape)
+        t = new_tensor(self._array, self._type, self._shape)
+        if WATCHERS:
+            inherit_inference(t, self)
+        return t
 
     @property
     def data(self) -> Tensor:
@@ -310,10 +320,18 @@ class Tensor(Operations):
                 f"dtype, not {value.dtype}."
             )
         self._array, self._type, self._shape = value._array, value._type, value._shape
+        if WATCHERS:
+            inherit_inference(self, value)
 
     @property
     def _version(self) -> int:
-        """How often the memory was written to by in-place operations."""
+        """How often the memory was written to by in-place operations.
+
+        Raises:
+            GraphError: it is an inference tensor.
+        """
+        if WATCHERS and is_inference(self):
+            raise GraphError("Inference tensors do not track version counter.")
         root = root_of(self)
         own = getattr(root, "_view", None)
         return version(self._array) if own is None else own.writes
@@ -327,6 +345,10 @@ class Tensor(Operations):
     def _is_view(self) -> bool:
         """True if another Tensor is the base of this one."""
         return root_of(self) is not self
+
+    def is_inference(self) -> bool:
+        """True if it was made in `inference_mode`."""
+        return is_inference(self)
 
     def _own_hooks(self) -> Hooks:
         """What is registered on this leaf."""
@@ -532,8 +554,8 @@ class View:
             which counts its own writes.
         function: `function(parent, argument)` makes it again.
         argument: see there.
-        creation: why its history cannot follow a write: "no_grad", or the name of the function
-            that gave it as one of several views, with its number. None if it can.
+        creation: why its history cannot follow a write: "no_grad", "inference", or the name of the
+            function that gave it as one of several views, with its number. None if it can.
         writes: counted where there is no parent.
     """
 
@@ -573,6 +595,8 @@ def as_view(
     a = x._array
     if base is not a and base is not a.base and owner(base) is not owner(a):
         return y
+    if WATCHERS:
+        inherit_inference(y, x)
     view = View()
     view.parent = x
     view.function = function
@@ -581,7 +605,7 @@ def as_view(
         outer = getattr(x, "_view", None)
         creation = None if outer is None else outer.creation
         if creation is None and not is_grad_enabled():
-            creation = "no_grad"
+            creation = "inference" if is_inference_mode_enabled() else "no_grad"
     view.creation = creation
     y._view = view
     views = getattr(x, "_views", None)
@@ -592,6 +616,16 @@ def as_view(
         views.limit = 2 * len(views) + 16
     views.append(ref(y))
     return y
+
+
+def is_inference(t: Tensor) -> bool:
+    """True if `t` was made in `inference_mode`."""
+    return getattr(t, "_inference", None) is not None
+
+
+def inherit_inference(t: Tensor, source: Tensor) -> None:
+    """Let `t`, which shares memory with `source`, be an inference tensor if that is one."""
+    t._inference = getattr(source, "_inference", None)
 
 
 def root_of(t: Tensor) -> Tensor:

@@ -33,7 +33,9 @@ LAYERS = {
     "generated": 3,
     "tensor": 3,
     "op": 3,
+    "anomaly": 3,
     "engine": 4,
+    "packing": 4,
     "ops": 5,
 }
 TOP = 6

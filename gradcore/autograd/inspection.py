@@ -11,7 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..device import CPU, Array, Device, is_array, type_of
 from ..errors import ArgumentTypeError
-from ..graph import METADATA, OUTPUT, SCALAR, Edge, Node, function_of, where
+from ..graph import METADATA, OUTPUT, SCALAR, Edge, Node, Packed, function_of, where
 from ..memory import _readable as readable
 from ..storage import owner, owner_size
 from ..tensor import Tensor, edge_of
@@ -85,13 +85,16 @@ def saved_by(node: Node) -> Iterator[tuple[str, Any]]:
     pullback = node.pullback
     if node.saved and isinstance(node.saved[0], FunctionCtx):
         ctx, held = node.saved
+        held = [value.content if isinstance(value, Packed) else value for value in held]
         yield from _inside([(f"saved_tensors[{i}]", value) for i, value in enumerate(held)])
         yield from _inside(_attributes(ctx))
         return
     for value, source in zip(node.saved, pullback.sources, strict=True):
         if source == SCALAR or value is None:
             continue
-        if source == METADATA:
+        if isinstance(value, Packed):
+            yield from _inside([("packed", value.content)])
+        elif source == METADATA:
             yield from _inside([("metadata", value)])
         elif source == OUTPUT:
             yield "output", value
@@ -113,7 +116,9 @@ def _inside(values: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     seen: set[int] = set()
     while stack:
         role, value = stack.pop()
-        if isinstance(value, Tensor) or is_array(value):
+        if isinstance(value, Packed):
+            stack.append((role, value.content))
+        elif isinstance(value, Tensor) or is_array(value):
             yield role, value
         elif isinstance(value, dict | list | tuple | set | frozenset) and id(value) not in seen:
             seen.add(id(value))
@@ -136,8 +141,8 @@ class SavedEntry(NamedTuple):
     """An array that a node has saved.
 
     Attributes:
-        role: what it is to the node: `"input 0"`, `"output"`, `"constant"`, `"metadata"`, or the
-            attribute of the `ctx` of a `Function`.
+        role: what it is to the node: `"input 0"`, `"output"`, `"constant"`, `"metadata"`,
+            `"packed"` (of what a hook gave for it), or the attribute of the `ctx` of a `Function`.
         shape: its shape.
         dtype: its element type; NumPy's, if gradcore has none like it.
         device: where it is.
