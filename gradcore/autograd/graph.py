@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from ..device import Device
-from ..engine import Walk, stand_in
+from ..engine import Walk, WalkWanted, stand_in
 from ..errors import ArgumentError, GraphError
 from ..graph import AccumulateGrad, GradientEdge, function_of
 from ..graph import Node as _Node
@@ -167,16 +167,11 @@ class _Handles(RemovableHandle):
 
     def __init__(self, handles: Sequence[RemovableHandle]) -> None:
         self._handles = tuple(handles)
-        self._here = True
-        Walk.wanted += 1
 
     def remove(self) -> None:
         """Take the hook away; nothing happens if it is gone already."""
         for handle in self._handles:
             handle.remove()
-        if self._here:
-            self._here = False
-            Walk.wanted -= 1
 
 
 def register_multi_grad_hook(
@@ -204,7 +199,7 @@ def register_multi_grad_hook(
     """
     if mode not in ("all", "any"):
         raise ArgumentError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    key = object()
+    key = WalkWanted()  # the hooks hold it
     if mode == "any":
 
         def first(grad: Tensor) -> None:
