@@ -320,7 +320,7 @@ def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
             if versions is not None:
                 made_by = node if source == OUTPUT else node.edges[source] if source >= 0 else None
                 kind = type_of(array)
-                origin = f"which is output 0 of {_short(made_by)}, " if made_by else ""
+                origin = f"which is output 0 of {_short(made_by)}, " if made_by is not None else ""
                 raise GraphError(
                     "one of the variables needed for gradient computation has been modified by an "
                     f"inplace operation: [{kind} {list(array.shape)}], {origin}is at version "

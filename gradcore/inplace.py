@@ -29,17 +29,17 @@ from .mode import (
 )
 from .op import primitive, recorded
 from .storage import owner
-from .tensor import Tensor, as_view, is_inference, new_tensor, root_of, wrap
+from .tensor import Tensor, Views, as_view, is_inference, new_tensor, root_of, wrap
 from .versions import note_write
 
-__all__ = ["check_writable", "overwrite", "rearrange", "write"]
+__all__ = ["check_writable", "overwrite", "prepare_write", "rearrange", "write"]
 
 Chain = tuple[tuple[Callable[[Tensor, Any], Tensor], Any], ...]
 """How a view is made of its base: functions, each with its argument."""
 
 
 BEFORE_WRITES: Final[list[Callable[[Array], None]]] = []
-"""Called with the array that is written to, before; see `saved.py`."""
+"""Called with the array that is to be written to; see `saved.py`."""
 
 
 # what may be written to ------------------------------------------------------------------------
@@ -186,8 +186,7 @@ def _write(
     )
     check_writable(t, recording)
     array = t._array
-    for prepare in BEFORE_WRITES:
-        prepare(array)
+    prepare_write(array)
     own = array.view()
     before = new_tensor(own, t._type, t._shape, t._requires_grad, t._node)
     since = next(SEQUENCE)
@@ -208,6 +207,12 @@ def _write(
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
         _set_history(t, node)
     return t
+
+
+def prepare_write(array: Array) -> None:
+    """Let those who keep copies of what graphs have saved make them before `array` is changed."""
+    for prepare in BEFORE_WRITES:
+        prepare(array)
 
 
 def _any_requires_grad(args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> bool:
@@ -314,12 +319,12 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
     if y is not before and getattr(y, "_view", None) is None:
         as_view(y, before, lambda x, more: function(x, *more), args)
     # `before` takes its place: as the base of its views, and as a view of its base.
-    before._views = getattr(t, "_views", [])
+    before._views = getattr(t, "_views", None) or Views()
     for reference in before._views:
         child = reference()
         if child is not None:
             child._view.parent = before
-    t._views = []
+    t._views = Views()
     t._array, t._shape = y._array, y._shape
     note_write(t._array)
     if y._node is not None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class Tensor(Operations):
     _inference: Any  # of an inference tensor; see `inference_mode`. Empty at first, as are the next
     _requires_grad: bool
     _view: View  # of a view: what it is a view of
-    _views: list[weakref.ref[Tensor]]  # of what has views: the views
+    _views: Views  # of what has views: the views
 
     __array_priority__ = 1000
 
@@ -280,7 +280,7 @@ class Tensor(Operations):
         if not self._requires_grad:
             raise GraphError("can't retain_grad on Tensor that has requires_grad=False.")
         if self._node is not None and not self.retains_grad:
-            self._node.hooks.retained.append(weakref.ref(self))
+            self._node.hooks.retained.append(ref(self))
 
     @property
     def retains_grad(self) -> bool:
@@ -303,7 +303,9 @@ class Tensor(Operations):
         which needs the old values does not notice: `detach` is safer.
         """
         t = self.detach()
-        t._view = View(None, None, None, None)
+        t._view = view = View()
+        view.parent = view.function = view.argument = view.creation = None
+        view.writes = 0
         return t
 
     @data.setter
@@ -559,18 +561,24 @@ class View:
 
     __slots__ = ("argument", "creation", "function", "parent", "writes")
 
-    def __init__(
-        self,
-        parent: Tensor | None,
-        function: Callable[[Tensor, Any], Tensor] | None,
-        argument: Any,
-        creation: str | tuple[str, int] | None,
-    ) -> None:
-        self.parent = parent
-        self.function = function
-        self.argument = argument
-        self.creation = creation
-        self.writes = 0
+    parent: Tensor | None
+    function: Callable[[Tensor, Any], Tensor] | None
+    argument: Any
+    creation: str | tuple[str, int] | None
+    writes: int
+
+
+class Views(list["ref[Tensor]"]):
+    """The views of a Tensor, among them some that are gone.
+
+    Attributes:
+        limit: the length at which those are taken out.
+    """
+
+    __slots__ = ("limit",)
+
+    def __init__(self) -> None:
+        self.limit = 16
 
 
 def as_view(
@@ -578,7 +586,7 @@ def as_view(
     x: Tensor,
     function: Callable[[Tensor, Any], Tensor],
     argument: Any,
-    creation: tuple[str, int] | None = None,
+    creation: str | tuple[str, int] | None = None,
 ) -> Tensor:
     """Note of `y`, which is `function(x, argument)`, that it is a view, if it shares memory."""
     base = getattr(y._array, "base", None)  # a traced array has none
@@ -589,23 +597,25 @@ def as_view(
         return y
     if WATCHERS:
         inherit_inference(y, x)
-    outer = getattr(x, "_view", None)
-    inherited = None if outer is None else outer.creation
-    if inherited is None and creation is None and not is_grad_enabled():
-        inherited = "inference" if is_inference_mode_enabled() else "no_grad"
-    y._view = View(x, function, argument, creation or inherited)
+    view = View()
+    view.parent = x
+    view.function = function
+    view.argument = argument
+    if creation is None:
+        outer = getattr(x, "_view", None)
+        creation = None if outer is None else outer.creation
+        if creation is None and not is_grad_enabled():
+            creation = "inference" if is_inference_mode_enabled() else "no_grad"
+    view.creation = creation
+    y._view = view
     views = getattr(x, "_views", None)
     if views is None:
-        x._views = [weakref.ref(y)]
-    else:
-        if not len(views) % _MANY:
-            views[:] = [view for view in views if view() is not None]
-        views.append(weakref.ref(y))
+        views = x._views = Views()
+    elif len(views) >= views.limit:
+        views[:] = [held for held in views if held() is not None]
+        views.limit = 2 * len(views) + 16
+    views.append(ref(y))
     return y
-
-
-_MANY: Final = 16
-"""How many views are added between two looks for those that are gone."""
 
 
 def is_inference(t: Tensor) -> bool:

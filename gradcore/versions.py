@@ -12,6 +12,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+
 from .device import Array
 from .graph import SEQUENCE
 from .storage import owner
@@ -29,7 +31,7 @@ class _Writes:
     """The writes to the memory of one owner.
 
     Attributes:
-        memory: a weak reference to the owner.
+        memory: a weak reference to what owns it.
         forgotten: how many writes are not in `numbers` any more.
         numbers: when the last ones were, the newest last.
     """
@@ -45,8 +47,15 @@ class _Writes:
 _WRITES: Final[dict[int, _Writes]] = {}
 
 
+def _memory(array: Array) -> Any:
+    """What the writes to the memory of an array are kept for: it can be referred to weakly."""
+    if isinstance(array, np.ndarray):
+        return owner(array)
+    return array if array.base is None else array.base
+
+
 def _found(array: Array) -> _Writes | None:
-    memory = owner(array)
+    memory = _memory(array)
     writes = _WRITES.get(id(memory))
     return writes if writes is not None and writes.memory() is memory else None
 
@@ -55,7 +64,7 @@ def note_write(array: Array) -> None:
     """Count a write to the memory of an array, just before or after it is made."""
     writes = _found(array)
     if writes is None:
-        memory = owner(array)
+        memory = _memory(array)
         key = id(memory)
 
         def forget(reference: Any) -> None:
