@@ -32,7 +32,7 @@ from .storage import owner
 from .tensor import Tensor, Views, as_view, is_inference, new_tensor, root_of, wrap
 from .versions import note_write
 
-__all__ = ["check_writable", "overwrite", "prepare_write", "rearrange", "write"]
+__all__ = ["check_writable", "count_write", "overwrite", "prepare_write", "rearrange", "write"]
 
 Chain = tuple[tuple[Callable[[Tensor, Any], Tensor], Any], ...]
 """How a view is made of its base: functions, each with its argument."""
@@ -183,7 +183,7 @@ def write(
         ):
             check_writable(t, False)
             direct(t._array)
-            _note(t)
+            count_write(t)
             return t
     return _write(t, function, args, kwargs)
 
@@ -296,11 +296,11 @@ def _store(t: Tensor, values: Array) -> None:
     if not getattr(array.flags, "writeable", True):
         array.flags.writeable = True  # NumPy's own views of writeable memory, such as diagonals
     device.backend.on(device, store)
-    _note(t)
+    count_write(t)
 
 
-def _note(t: Tensor) -> None:
-    """Count a write to `t`."""
+def count_write(t: Tensor) -> None:
+    """Count a write to the memory of `t` that was made, or is about to be."""
     alone = getattr(root_of(t), "_view", None)
     if alone is None:
         note_write(t._array)
