@@ -115,12 +115,12 @@ class Tensor(Operations):
     @property
     def device(self) -> Device:
         """The device that holds the values."""
-        return self._type.device
+        return self._type.device.base
 
     @property
     def is_cuda(self) -> bool:
         """True on a CUDA device."""
-        return self._type.device.kind == 1
+        return self._type.device.base.kind == 1
 
     @property
     def itemsize(self) -> int:
@@ -400,7 +400,7 @@ class Tensor(Operations):
 
     def __bool__(self) -> bool:
         if self._array.size == 1:
-            return bool(self._array.item())
+            return bool(self._array)
         values = "no values" if self._array.size == 0 else "more than one value"
         raise ShapeError(f"Boolean value of Tensor with {values} is ambiguous.")
 

@@ -21,6 +21,7 @@ LAYERS = {
     "methods": 0,
     "symbols": 0,
     "fusible": 0,
+    "batching": 0,
     "device": 1,
     "random": 2,
     "graph": 2,
@@ -30,6 +31,7 @@ LAYERS = {
     "generated": 3,
     "tensor": 3,
     "op": 3,
+    "batches": 3,
     "engine": 4,
     "ops": 5,
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
+from ..batches import enter, is_batched, leave
+from ..batching.array import Level, new_level
 from ..errors import ArgumentError
-from ..ops.shape import cat, stack, unbind
+from ..ops.shape import cat
 from ..tensor import Tensor, canonical_dim
 from .trees import Structure, flatten, spread, unflatten
 
@@ -59,11 +61,10 @@ def vmap(
         size, dims, leaves, structure = _inputs(func, in_dims, args)
         if chunk_size is None:
             return _run(func, size, dims, leaves, structure, out_dims, randomness, kwargs)
-        parts = []
-        inner = out_dims
+        parts: list[tuple[list[Any], Structure]] = []
         for chunk in _chunks(leaves, dims, size, chunk_size):
             length = min(chunk_size, size - len(parts) * chunk_size)
-            found = _run(func, length, dims, chunk, structure, inner, randomness, kwargs)
+            found = _run(func, length, dims, chunk, structure, out_dims, randomness, kwargs)
             parts.append(flatten(found))
         return _joined(parts, out_dims)
 
@@ -151,34 +152,35 @@ def _run(
     randomness: str,
     kwargs: dict[str, Any],
 ) -> Any:
-    columns = [
-        [leaf] * size if dim is None else unbind(leaf, dim)
-        for leaf, dim in zip(leaves, dims, strict=True)
-    ]
-    results = []
-    for sample in zip(*columns, strict=True):
-        results.append(func(*unflatten(sample, structure), **kwargs))
-    found, outer = flatten(results[0])
-    places = _out_dims(func, out_dims, results[0], outer)
-    rows = [flatten(result)[0] for result in results]
-    made = []
-    for number, dim in enumerate(places):
-        if dim is None:
-            made.append(found[number])
-            continue
-        if not isinstance(found[number], Tensor):
-            _not_a_tensor(func, found[number])
-        place = canonical_dim(dim, found[number].ndim + 1)
-        made.append(stack([row[number] for row in rows], place))
-    return unflatten(made, outer)
+    with new_level(size, randomness) as level:
+        inputs = [
+            leaf if dim is None else enter(leaf, level, dim)
+            for leaf, dim in zip(leaves, dims, strict=True)
+        ]
+        result = func(*unflatten(inputs, structure), **kwargs)
+        found, outer = flatten(result)
+        places = _out_dims(func, out_dims, result, outer)
+        outputs = [
+            _output(func, value, level, place) for value, place in zip(found, places, strict=True)
+        ]
+    return unflatten(outputs, outer)
 
 
-def _not_a_tensor(func: Any, found: Any) -> NoReturn:
+def _output(func: Any, value: Any, level: Level, dim: int | None) -> Any:
+    """An output with the batch as its dimension `dim`."""
     name = _name(func)
-    raise ArgumentError(
-        f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(found)}. Did you "
-        "mean to set out_dims= to None for output?"
-    )
+    if dim is None:
+        if isinstance(value, Tensor) and is_batched(value, level):
+            raise ArgumentError(
+                f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"
+            )
+        return value
+    if not isinstance(value, Tensor):
+        raise ArgumentError(
+            f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value)}. Did "
+            "you mean to set out_dims= to None for output?"
+        )
+    return leave(value, level, canonical_dim(dim, value.ndim + 1))
 
 
 def _out_dims(func: Any, out_dims: Any, found: Any, structure: Structure) -> list[int | None]:
