@@ -375,7 +375,7 @@ class _Elementwise:
             raise self.explain(error, operands) from error
         if not isinstance(y, device.backend.ndarray):
             y = kind.asarray(y)
-        y_type = kind.bool_type if self.result == "bool" else type_of(y)
+        y_type = kind.bool_type if self.result == "bool" else _type_beside(device, y)
         if dtype in self.direct and y_type is (kind.bool_type if self.result == "bool" else kind):
             self.table[kind.code] = f
         out = new_tensor(y, y_type, y.shape)
@@ -524,7 +524,15 @@ def typed(y: Any, kind: TensorType) -> tuple[Array, TensorType]:
             return y, kind
     elif not is_array(y):
         y = kind.asarray(y)
-    return y, type_of(y)
+    return y, _type_beside(kind.device, y)
+
+
+def _type_beside(device: Device, y: Array) -> TensorType:
+    """The type of a result of Tensors on `device`; of a batch, also of what all samples share."""
+    found = type_of(y)
+    if device.kind == BATCHED and found.device is not device:
+        return TensorType(device, found.dtype)
+    return found
 
 
 def explain(name: str, error: Exception, operands: Sequence[Any]) -> Exception:

@@ -169,6 +169,7 @@ READINGS: Final[dict[str, Callable[..., Any]]] = {
     "batch_norm": _batch_norm,
     "embedding": _embedding,
     "index": _index,
+    "index_select": _index,
     "layer_norm": _layer_norm,
     "linear": _affine,
     "log_softmax": _along_dim,

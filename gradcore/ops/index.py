@@ -23,7 +23,7 @@ from ..errors import (
     ShapeError,
 )
 from ..namespace import Namespace
-from ..op import OPS, primitive, promote, public, tensor_of
+from ..op import OPS, primitive, promote, public, tensor_of, together
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
 from .conversion import clone, to
@@ -795,7 +795,7 @@ def take_along_dim(
         ArgumentError: a place is out of range.
         DimensionError: `dim` is out of range.
     """
-    input = tensor_of("take_along_dim", input)
+    input, indices = together(tensor_of("take_along_dim", input), indices)
     places = _places("take_along_dim", indices, input, "indices")
     dim = dim if axis is None else axis
     if dim is None:
