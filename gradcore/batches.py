@@ -6,10 +6,8 @@ gradients within vmap, are those of any other program.
 
 from __future__ import annotations
 
-from typing import Any
-
-from .batching.array import BatchedArray, Level
-from .batching.namespace import batched, belongs_to, entered, left
+from .batching.array import Level
+from .batching.namespace import belongs_to, entered, left
 from .op import primitive, recorded
 from .tensor import Tensor
 
@@ -19,16 +17,12 @@ __all__ = ["enter", "is_batched", "leave"]
 _enter = primitive(
     "batch",
     lambda xp, x, level, dim: entered(x, level, dim),
-    lambda xp, g, level, dim: (
-        leave(g, level, dim) if xp is recorded else left(g, level, dim)
-    ),
+    lambda xp, g, level, dim: leave(g, level, dim) if xp is recorded else left(g, level, dim),
 )
 _leave = primitive(
     "unbatch",
     lambda xp, x, level, dim: left(x, level, dim),
-    lambda xp, g, level, dim: (
-        enter(g, level, dim) if xp is recorded else entered(g, level, dim)
-    ),
+    lambda xp, g, level, dim: enter(g, level, dim) if xp is recorded else entered(g, level, dim),
 )
 
 

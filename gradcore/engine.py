@@ -99,7 +99,8 @@ def _walk(
     """
     pending: dict[Edge, Any] = {}
     heap: list[tuple[int, Node]] = []
-    batches = within = batch_levels()
+    within = batch_levels()
+    batches = bool(within)
     for edge, g in roots:
         if edge in pending:
             pending[edge] = _sum(edge, pending[edge], g, None)

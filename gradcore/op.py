@@ -1266,7 +1266,7 @@ def primitive(
         kind = tensors[0]._type
         for t in tensors:
             if t._type is not kind:
-                tensors = lifted(tensors, ()) or tensors
+                tensors = tuple(lifted(tensors, ()) or tensors)
                 kind = tensors[0]._type
                 break
         arrays = [t._array for t in tensors]

@@ -7,6 +7,7 @@ signatures, for type checkers and readers, are listed in `methods.py`.
 from __future__ import annotations
 
 import copy
+import textwrap
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from . import dtypes, printing
+from .batching.array import BatchedArray, levels
 from .device import Array, Device, TensorType, type_of
 from .errors import (
     ArgumentTypeError,
@@ -542,6 +544,12 @@ def text(t: Tensor) -> str:
     """The text of `print(t)`."""
     if t._type.device.kind == 2:  # a function is traced: there are no values
         return f"tensor({t._array!r}, size={t._shape}, dtype={t.dtype})"
+    if t._array.__class__ is BatchedArray:
+        running = levels()
+        level = t._array.level
+        number = running.index(level) + 1 if level in running else 0
+        value = textwrap.indent(text(wrap(t._array.inner)), "    ")
+        return f"BatchedTensor(lvl={number}, bdim=0, value=\n{value}\n)"
     suffixes = []
     default = dtypes.get_default_dtype()
     if t.is_cuda:

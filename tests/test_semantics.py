@@ -958,12 +958,8 @@ def test_in_place_operations_are_refused(operation):
     ("call", "match"),
     [
         (gd.inference_mode, "inference_mode is not implemented yet"),
-        (
-            lambda: grad(leaf([1.0]) * 2, leaf([1.0]), is_grads_batched=True),
-            "is_grads_batched is not implemented yet",
-        ),
     ],
-    ids=["inference_mode", "batched"],
+    ids=["inference_mode"],
 )
 def test_what_is_not_there_yet_says_so(call, match):
     with pytest.raises(NotImplementedError, match=match):

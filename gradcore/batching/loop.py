@@ -63,7 +63,7 @@ def cotangents_over_batches(pullback: Any, g: Any, saved: tuple[Any, ...]) -> li
         refused = isinstance(error, BatchingError) and not isinstance(error, NotBatched)
         if refused or not pullback.of_op:
             raise
-        return _cotangents_by_sample(pullback, g, saved)
+        return list(_cotangents_by_sample(pullback, g, saved))
 
 
 def _cotangents(xp: Any, pullback: Any, g: Any, saved: Any) -> list[Any]:

@@ -19,9 +19,7 @@ import numpy as np
 from ..errors import BatchingError
 from ..namespace import NUMPY_NAMES, Namespace
 from .array import (
-    CONTROL_FLOW,
     MASK,
-    STORAGE,
     BatchedArray,
     Level,
     NotBatched,
@@ -117,10 +115,10 @@ def spread(x: Any, level: Level) -> Any:
 
 
 def _axis(axis: Any, ndim: int) -> int:
-    axis = operator.index(axis)
-    if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(axis, ndim)
-    return axis % ndim + 1
+    place: int = operator.index(axis)
+    if not -ndim <= place < ndim:
+        raise np.exceptions.AxisError(place, ndim)
+    return place % ndim + 1
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -210,9 +208,7 @@ def _transpose(x: Any, *axes: Any) -> Any:
 def _swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     if x.__class__ is not BatchedArray:
         return _base((x,)).swapaxes(x, axis1, axis2)
-    return BatchedArray(
-        x.level, _swapaxes(x.inner, _axis(axis1, x.ndim), _axis(axis2, x.ndim))
-    )
+    return BatchedArray(x.level, _swapaxes(x.inner, _axis(axis1, x.ndim), _axis(axis2, x.ndim)))
 
 
 def _moved(x: Any, source: int, target: int) -> Any:
@@ -538,9 +534,7 @@ class _Places:
             return
         if any(item is None or isinstance(item, int | np.integer) for item in items):
             raise NotBatched("ints and arrays are mixed in an index.")
-        inner = [
-            _raised(item.inner, width) if belongs(item, level) else item for item in items
-        ]
+        inner = [_raised(item.inner, width) if belongs(item, level) else item for item in items]
         self.order = None
         if has_batch:
             array = next(item for item in arrays if belongs(item, level))
@@ -655,21 +649,12 @@ def _send(x: Any, source: Any, target: Any, non_blocking: bool = False) -> Any:
 
 # the Namespace ---------------------------------------------------------------------------------
 
-_OTHERWISE: Final = frozenset(
-    "all any argmax argmin count_nonzero cumprod cumsum max mean min prod sum broadcast_to "
-    "concatenate diagonal expand_dims flip reshape roll squeeze stack swapaxes transpose tril triu "
-    "einsum matmul vdot result_type take_along_axis arange full_like ones_like zeros_like".split()
-)
-"""NumPy's functions that are not elementwise."""
+_OVER_AXES: Final = ("all", "any", "count_nonzero", "max", "mean", "min", "prod", "sum")
+_OVER_ONE: Final = ("argmax", "argmin", "cumprod", "cumsum")
 
-_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
-    **{name: _elementwise(name) for name in NUMPY_NAMES - _OTHERWISE},
-    **{name: _elementwise(name) for name in ("erf", "keep", "sigmoid")},
-    **{
-        name: _along(name)
-        for name in ("all", "any", "count_nonzero", "max", "mean", "min", "prod", "sum")
-    },
-    **{name: _along_one(name) for name in ("argmax", "argmin", "cumprod", "cumsum")},
+_OTHERS: Final[dict[str, Callable[..., Any]]] = {
+    **{name: _along(name) for name in _OVER_AXES},
+    **{name: _along_one(name) for name in _OVER_ONE},
     "arange": _arange,
     "astype": _astype,
     "broadcast_to": _broadcast_to,
@@ -701,6 +686,11 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "vdot": _vdot,
     "zeros": _zeros,
     "zeros_like": _like("zeros_like"),
+}
+_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = _OTHERS | {
+    # What is left of NumPy's is elementwise.
+    name: _elementwise(name)
+    for name in (NUMPY_NAMES | {"erf", "keep", "sigmoid"}) - set(_OTHERS)
 }
 
 
@@ -770,10 +760,8 @@ for _name, _function in {
     setattr(BatchedArray, f"__{_name}__", _operator(_function, False))
 for _name, _function in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():
     setattr(BatchedArray, f"__{_name}__", _method(_FUNCTIONS[_function]))
-for _name in (
-    "all any argmax argmin conj cumprod cumsum diagonal max mean min prod reshape squeeze sum "
-    "swapaxes transpose"
-).split():
+_METHODS: Final = ("conj", "diagonal", "reshape", "squeeze", "swapaxes", "transpose")
+for _name in (*_OVER_AXES, *_OVER_ONE, *_METHODS):
     setattr(BatchedArray, _name, _method(_FUNCTIONS[_name]))
 for _name, _method_of in {
     "__getitem__": _getitem,

@@ -28,9 +28,7 @@ def _along_dim(level: Level, run: Operation, x: Any, dim: int | None) -> Any:
     return BatchedArray(level, run(x.inner, dim % x.ndim + 1))
 
 
-def _logsumexp(
-    level: Level, run: Operation, x: Any, dim: tuple[int, ...], keepdim: bool
-) -> Any:
+def _logsumexp(level: Level, run: Operation, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
     if not x.ndim:
         return x.copy()
     return BatchedArray(level, run(x.inner, tuple([d % x.ndim + 1 for d in dim]), keepdim))
@@ -101,7 +99,9 @@ def _row_norm(
     kept.append(
         tuple(
             [
-                None if v is None else BatchedArray(level, batched.reshape(v, (level.size, rows, 1)))
+                None
+                if v is None
+                else BatchedArray(level, batched.reshape(v, (level.size, rows, 1)))
                 for v in below[0]
             ]
         )

@@ -10,6 +10,7 @@ from ..batches import enter, is_batched, leave
 from ..batching.array import Level, new_level
 from ..errors import ArgumentError
 from ..ops.shape import cat
+from ..random import fork_rng
 from ..tensor import Tensor, canonical_dim
 from .trees import Structure, flatten, spread, unflatten
 
@@ -64,7 +65,9 @@ def vmap(
         parts: list[tuple[list[Any], Structure]] = []
         for chunk in _chunks(leaves, dims, size, chunk_size):
             length = min(chunk_size, size - len(parts) * chunk_size)
-            found = _run(func, length, dims, chunk, structure, out_dims, randomness, kwargs)
+            more = len(parts) * chunk_size + length < size
+            with fork_rng(enabled=randomness == "same" and more):
+                found = _run(func, length, dims, chunk, structure, out_dims, randomness, kwargs)
             parts.append(flatten(found))
         return _joined(parts, out_dims)
 

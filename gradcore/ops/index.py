@@ -588,6 +588,8 @@ def _places(name: str, index: Any, x: Tensor, argument: str = "index") -> Array:
                 f"but got: {index._type.dtype.label}."
             )
         return index._array
+    if index.__class__ is BatchedArray:
+        return index
     raw = index if hasattr(index, "dtype") else np.array(index, None if index else np.int64)
     if raw.dtype.kind not in "iu":
         raise DTypeError(

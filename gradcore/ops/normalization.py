@@ -842,7 +842,7 @@ def batch_norm(
     )
     if not x.numel():
         # As in PyTorch: no statistics, and gradients of zeros.
-        y = x.clone()
+        y: Tensor = x.clone()
         if w is not None:
             y = y * w[0]
         return y if b is None else y + b[0]
@@ -855,7 +855,8 @@ def batch_norm(
     w = _absent(kind) if w is None else w
     b = _absent(kind) if b is None else b
     running = None if mean is None or var is None else (mean._array, var._array)
-    return _batch_norm(x, w, b, running, bool(training), momentum, eps, [])
+    found: Tensor = _batch_norm(x, w, b, running, bool(training), momentum, eps, [])
+    return found
 
 
 def _channel_parameter(argument: str, position: int, value: Any, channels: int) -> Tensor | None:
