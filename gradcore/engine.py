@@ -152,7 +152,7 @@ def _walk(
                     g = pullback.joint(xp, g, saved)
             elif xp is batched:
                 batches = True
-                rules, g = None, cotangents_over_batches(pullback, g, saved)
+                rules, g = None, cotangents_over_batches(pullback, g, saved, node.edges)
             else:
                 if node.type.device is not current:
                     current = node.type.device

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import BatchingError
 from .array import BatchedArray, Level, NotBatched, deepest, taken
-from .namespace import Bases, batched
+from .namespace import Bases, batched, summing
 from .readings import READINGS
 
 __all__ = ["LOOPED", "cotangents_over_batches", "over_batches", "sample_by_sample"]
@@ -55,9 +55,31 @@ def over_batches(
     return call
 
 
-def cotangents_over_batches(pullback: Any, g: Any, saved: tuple[Any, ...]) -> list[Any]:
+_PRODUCTS: Final = frozenset(
+    {"AddmmBackward0", "BmmBackward0", "EinsumTwoBackward0", "MatmulBackward0", "MmBackward0"}
+)
+"""The nodes whose rules do nothing with a product but rearrange and sum it."""
+
+
+def _is_shared(edge: Any) -> bool:
+    """True if `edge` takes a cotangent to a Tensor that was the same for all samples."""
+    pullback = getattr(edge, "pullback", None)
+    if pullback is None or pullback.name != "ToCopyBackward0" or not edge.saved:
+        return False
+    source, target = edge.saved
+    return source.device is not target.device and source.device is target.device.base
+
+
+def cotangents_over_batches(
+    pullback: Any, g: Any, saved: tuple[Any, ...], edges: Sequence[Any] = ()
+) -> list[Any]:
     """The cotangents that a node passes on, one per edge, where arrays are batched."""
     try:
+        if pullback.name in _PRODUCTS:
+            return [
+                rule(summing if _is_shared(edge) else batched, g, saved)
+                for rule, edge in zip(pullback.rules, edges, strict=False)
+            ]
         return _cotangents(batched, pullback, g, saved)
     except _REFUSALS as error:
         refused = isinstance(error, BatchingError) and not isinstance(error, NotBatched)
@@ -80,7 +102,7 @@ def _cotangents_by_sample(pullback: Any, g: Any, saved: Any) -> Any:
     def run(g: Any, saved: Any) -> Any:
         if deepest((g, saved)) is None:
             return _cotangents(Bases.find(g), pullback, g, saved)
-        return cotangents_over_batches(pullback, g, saved)
+        return list(_cotangents(batched, pullback, g, saved))
 
     return sample_by_sample(pullback.name, run, (g, saved), level)
 

@@ -40,6 +40,7 @@ __all__ = [
     "lined_up",
     "settled",
     "spread",
+    "summing",
 ]
 
 Shape = tuple[int, ...]
@@ -706,6 +707,54 @@ class _Batched:
 
 batched: Final = cast(Namespace, _Batched())
 """The Namespace over BatchedArrays."""
+
+
+# products that are summed over the batch -----------------------------------------------------------
+
+
+def _ended(a: Any, b: Any) -> Level | None:
+    """The level of two arrays that are batched at it, if it runs no longer."""
+    level = deepest((a, b))
+    if level is None or level in levels() or not (belongs(a, level) and belongs(b, level)):
+        return None
+    return level
+
+
+def _summed_matmul(a: Any, b: Any) -> Any:
+    level = _ended(a, b)
+    if level is None or a.ndim != 2 or b.ndim != 2:
+        return _matmul(a, b)
+    # The batch is part of the dimension that is summed over anyway.
+    rows, count, columns = a.shape[0], level.size * a.shape[1], b.shape[1]
+    x = _reshape(_transpose(a.inner, (1, 0, 2)), (rows, count))
+    return _summed_matmul(x, _reshape(b.inner, (count, columns)))
+
+
+def _summed_einsum(equation: str, *xs: Any) -> Any:
+    level = _ended(*xs) if len(xs) == 2 else None
+    if level is None:
+        return _einsum(equation, *xs)
+    terms, _, out = equation.replace(" ", "").partition("->")
+    letter = next(c for c in string.ascii_letters if c not in equation)
+    named = ",".join([letter + term for term in terms.split(",")])
+    return _summed_einsum(f"{named}->{out}", *[x.inner for x in xs])
+
+
+class _Summing(_Batched):
+    """As `batched`, for rules that end with a product whose sum over the batch is wanted.
+
+    A product of levels that run no longer is summed over their samples at once: without it the
+    product of each sample would be stored, only to be added up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matmul = _summed_matmul
+        self.einsum = _summed_einsum
+
+
+summing: Final = cast(Namespace, _Summing())
+"""The Namespace for the rules of products whose operand is the same for all samples."""
 
 
 # operators and methods of arrays ----------------------------------------------------------------

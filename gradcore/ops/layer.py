@@ -12,7 +12,7 @@ from ..batching.array import bottom
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
 from ..mode import checked_indices
-from ..op import common_device, operand, primitive, public, recorded, together
+from ..op import common_device, operand, primitive, public, recorded
 from ..samples import bad, sample
 from ..tensor import Tensor, wrap
 from .activation import softmax
@@ -142,7 +142,6 @@ def _linear(input: Any, weight: Any, bias: Any) -> Tensor:
     x = tensor_argument("linear", "input", 1, input)
     w = tensor_argument("linear", "weight", 2, weight)
     b = None if bias is None else tensor_argument("linear", "bias", 3, bias)
-    x, w, b = together(x, w, b)
     given = [t for t in (x, w, b) if t is not None]
     common_device("linear", given)
     if not x._shape or not w._shape:
