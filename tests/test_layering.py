@@ -26,13 +26,18 @@ LAYERS = {
     "random": 2,
     "graph": 2,
     "storage": 2,
+    "versions": 2,
+    "inplace": 4,
+    "saved": 5,
     "uniform": 2,
     "hooks": 1,
     "generated": 3,
     "tensor": 3,
     "op": 3,
     "batches": 3,
+    "anomaly": 3,
     "engine": 4,
+    "packing": 4,
     "ops": 5,
 }
 TOP = 6

@@ -709,7 +709,7 @@ batched: Final = cast(Namespace, _Batched())
 """The Namespace over BatchedArrays."""
 
 
-# products that are summed over the batch -----------------------------------------------------------
+# products that are summed over the batch ----------------------------------------------------------
 
 
 def _ended(a: Any, b: Any) -> Level | None:

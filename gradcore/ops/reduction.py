@@ -600,6 +600,7 @@ def _scans(make: Maker) -> list[Sample]:
 
 
 @public(
+    in_place=True,
     methods=("cumsum",),
     numpy={"cumsum": lambda a, axis=None, dtype=None: _scan_of_numpy(cumsum, a, axis, dtype)},
     array_api="cumulative_sum",
@@ -632,6 +633,7 @@ def cumsum(
 
 
 @public(
+    in_place=True,
     methods=("cumprod",),
     numpy={"cumprod": lambda a, axis=None, dtype=None: _scan_of_numpy(cumprod, a, axis, dtype)},
     array_api="cumulative_prod",
