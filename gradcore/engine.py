@@ -58,7 +58,7 @@ from .mode import WATCHERS, quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
 from .tensor import Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
-from .versions import NEWEST, change
+from .versions import NEWEST, change, note_write
 
 __all__ = ["backward", "grad"]
 
@@ -564,6 +564,8 @@ def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
         if record:
             with set_grad_enabled(True):
                 for leaf, g in leaves.items():
+                    if not leaf._requires_grad:
+                        continue
                     old = leaf._grad
                     leaf._grad = g.clone() if old is None else old + g
         else:
@@ -581,6 +583,8 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
     made: list[tuple[Tensor, Tensor]] = []
     while leaves:
         leaf, g = leaves.popitem()
+        if not leaf._requires_grad:  # no more: it was switched off since
+            continue
         type = leaf._type
         held = leaf._grad
         if held is None:
@@ -594,15 +598,15 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
             ):
                 g = _own(g, type)
             made.append((leaf, new_tensor(g, type, leaf._shape)))
-        elif held._node is not None:
-            made.append((leaf, new_tensor(_added(held, g), type, leaf._shape)))
         elif type.device is not CPU:
             held._array = _added(held, g)
         else:
             total = held._array
-            # A graph may have saved it: then the sum goes to a buffer of its own.
-            if references(total) <= _SOLE and total.base is None and _writeable(total):
+            if _writeable(total):
                 total += g
+                # Views see the sum, as in PyTorch; a graph that has saved it must notice.
+                if references(total) > _SOLE or total.base is not None or held._node is not None:
+                    note_write(total)
             else:
                 held._array = type.asarray(total + g)
     for leaf, grad in made:  # after all that may run out of memory
@@ -618,7 +622,8 @@ def _added(held: Tensor, g: Any) -> Array:
 
 def _writeable(array: Array) -> bool:
     """Whether `array` can be added to in place: each element has a place of its own."""
-    return bool(array.flags.forc and getattr(array.flags, "writeable", True))
+    own = array.flags.forc or array.size < 2 or 0 not in array.strides
+    return bool(own and array.flags.writeable)
 
 
 # what users call -----------------------------------------------------------------------------
@@ -815,6 +820,7 @@ def backward(
         retain_graph: keep what the graph has saved, for another backward. Default: create_graph.
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         inputs: the Tensors (or GradientEdges of leaves) whose `.grad` to fill; default: all leaves.
+            Those that are no leaves retain their grad from now on.
 
     Raises:
         GraphError: an output does not require grad; one has several elements and no cotangent; the
@@ -842,14 +848,14 @@ def backward(
     roots = _roots(outputs, grad_tensors, create_graph)
     if not roots:
         return
+    if wanted is not None:
+        for t in _given(inputs):
+            if isinstance(t, Tensor):
+                t.retain_grad()
     found = _run(roots, retain_graph, create_graph, wanted)
     del roots
-    if wanted is not None:
-        # One that retains its grad was filled in passing.
-        found = {t: found[edge_of(t)] for t in wanted if edge_of(t) in found and not t.retains_grad}
-        for t, given in zip(wanted, _given(inputs), strict=True):
-            if isinstance(given, GradientEdge) and t._node is not None:
-                found.pop(t, None)
+    if wanted is not None:  # those that are no leaves were filled in passing
+        found = {t: found[t] for t in wanted if t._node is None and t in found}
     _fill_leaves(found, create_graph)
 
 

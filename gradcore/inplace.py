@@ -60,10 +60,9 @@ _FORBIDDEN: Final = {
         "be tracked)."
     ),
     "several": (
-        "Output {number} of {name} is a view and is being modified inplace. This view is the "
-        "output of a function that returns multiple views. Such functions do not allow the output "
-        "views to be modified inplace. You should replace the inplace operation by an out-of-place "
-        "one."
+        "{what}. This view is the output of a function that returns multiple views. Such functions do "
+        "not allow the output views to be modified inplace. You should replace the inplace "
+        "operation by an out-of-place one."
     ),
 }
 
@@ -95,7 +94,10 @@ def check_writable(t: Tensor, recording: bool) -> None:
                 raise GraphError(_FORBIDDEN[view.creation])
             if view.creation is not None:
                 name, number = view.creation
-                raise GraphError(_FORBIDDEN["several"].format(name=name, number=number))
+                what = f"Output {number} of {name} is a view and is being modified inplace"
+                if t._node is None:  # PyTorch's words where there is no function to name
+                    what, _, _ = _FORBIDDEN["no_grad"].partition(".")
+                raise GraphError(_FORBIDDEN["several"].format(what=what))
             root = root_of(t)
             if root._requires_grad and root._node is None:
                 raise GraphError(
