@@ -319,8 +319,10 @@ def _walk(
             hooks = getattr(leaf, "_hooks", None)
             if hooks is not None and hooks.tensor:
                 leaves[leaf] = _hooked(hooks.tensor, g, leaf._type, record)
-    for tensors, g in retained:
-        _fill_retained(tensors, g)
+    if retained:
+        with set_grad_enabled(record):
+            for tensors, g in retained:
+                _fill_retained(tensors, g)
     return pending
 
 
@@ -757,8 +759,9 @@ def _run(
                 _find_output(t, [edge for edge, _ in roots])
         targets = {t._node or t for t in inputs}
         only = _leading_to(targets, (edge for edge, _ in roots))
-        captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
-        roots = [(edge, g) for edge, g in roots if edge in only]
+        # Of a root that leads to none of them the hooks run all the same, as in PyTorch.
+        idle = [edge for edge, _ in roots if edge not in only]
+        captured = dict.fromkeys([e for e in (*targets, *idle) if e.__class__ is Node])
     if create_graph:
         with set_grad_enabled(True), quiet(), Walk(roots, only):
             found = _walk(roots, retain, True, only, captured)

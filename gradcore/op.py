@@ -989,6 +989,7 @@ class _Primitive:
         bilinear: bool,
         elementwise: bool,
         graph: str,
+        holds_arrays: bool,
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
@@ -999,6 +1000,7 @@ class _Primitive:
         self.joint = joint
         self.bilinear = bilinear
         self.elementwise = elementwise
+        self.holds_arrays = holds_arrays
         self.letters = names[1 : 1 + inputs]
         self.metadata = names[1 + len(self.letters) :]
         shapes = tuple(f"{letter}_shape" for letter in self.letters)
@@ -1107,6 +1109,8 @@ class _Primitive:
             pure=True,
             names=saved_names(self.name, layout, self.letters),
         )
+        if self.holds_arrays and not needed.isdisjoint(self.metadata):
+            pullback.frees = True
         at = [self.values.index(n) for n in layout]
         return pullback, _getter(at) if at else None
 
@@ -1203,6 +1207,7 @@ def primitive(
     bilinear: bool = False,
     elementwise: bool = False,
     graph: str | None = None,
+    holds_arrays: bool = False,
 ) -> Callable[..., Tensor]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
@@ -1217,6 +1222,7 @@ def primitive(
             coefficients need none, such as those of `sum` or `reshape`.)
         elementwise: the forward is, in all arrays, those among the metadata too.
         graph: the name of its node, with the number, if it is not that of the operation.
+        holds_arrays: some of the metadata are arrays, masks or indices, which a backward frees.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1231,6 +1237,7 @@ def primitive(
         bilinear,
         elementwise,
         graph or camel(name) + "Backward0",
+        holds_arrays,
     )
     implementations, variant, failed = op.implementations, op.variant, op.failed
     lifted = op.lifted

@@ -97,6 +97,7 @@ def linear(
     recover: Recover | None = None,
     *,
     view: bool = False,
+    holds_arrays: bool = False,
 ) -> Callable[[Any, Any], Tensor]:
     """Declare a rearrangement of one Tensor, with errors in the words of its arguments.
 
@@ -107,11 +108,12 @@ def linear(
         graph: the name of its node.
         recover: see `Recover`.
         view: the result may share memory with the Tensor.
+        holds_arrays: as for `primitive`.
 
     Returns:
         A function of the Tensor and the metadata, which it does not check.
     """
-    run = primitive(name, forward, rule, graph=graph)
+    run = primitive(name, forward, rule, graph=graph, holds_arrays=holds_arrays)
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
