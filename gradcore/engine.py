@@ -650,7 +650,7 @@ def _one(type: TensorType) -> Array:
 
 def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
     """The cotangent of output `t`: `g` checked and cast, or the implicit one of a scalar."""
-    if not t._requires_grad:
+    if not t._requires_grad and (not isinstance(g, Tensor) or g._shape == t._shape):
         raise GraphError(
             f"element {number} of tensors does not require grad and does not have a grad_fn."
         )
@@ -748,8 +748,12 @@ def _run(
     retain_graph: bool | None,
     create_graph: bool,
     inputs: Sequence[Tensor] | None = None,
+    accumulate: bool = False,
 ) -> dict[Any, Any]:
-    """Walk from `roots`; with `inputs`, only to these. The cotangents by edge."""
+    """Walk from `roots`; with `inputs`, only to these. The cotangents by edge.
+
+    As in PyTorch, with `accumulate` the functions run that made the inputs, to no avail.
+    """
     retain = create_graph if retain_graph is None else retain_graph
     only: set[Edge] | None = None
     captured: dict[Edge, Any] | None = None
@@ -761,7 +765,8 @@ def _run(
         only = _leading_to(targets, (edge for edge, _ in roots))
         # Of a root that leads to none of them the hooks run all the same, as in PyTorch.
         idle = [edge for edge, _ in roots if edge not in only]
-        captured = dict.fromkeys([e for e in (*targets, *idle) if e.__class__ is Node])
+        ends = idle if accumulate else [*targets, *idle]
+        captured = dict.fromkeys([edge for edge in ends if edge.__class__ is Node])
     if create_graph:
         with set_grad_enabled(True), quiet(), Walk(roots, only):
             found = _walk(roots, retain, True, only, captured)
@@ -855,7 +860,7 @@ def backward(
         for t in _given(inputs):
             if isinstance(t, Tensor):
                 t.retain_grad()
-    found = _run(roots, retain_graph, create_graph, wanted)
+    found = _run(roots, retain_graph, create_graph, wanted, accumulate=True)
     del roots
     if wanted is not None:  # those that are no leaves were filled in passing
         found = {t: found[t] for t in wanted if t._node is None and t in found}

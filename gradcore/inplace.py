@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+
 from . import dtypes
 from .device import Array, is_array
 from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
@@ -67,12 +69,14 @@ _FORBIDDEN: Final = {
 }
 
 
-def check_writable(t: Tensor, recording: bool) -> None:
+def check_writable(t: Tensor, recording: bool, uniform: bool = False) -> None:
     """Raise what a write to `t` must raise before anything is computed.
 
     Args:
         t: what is to be written to.
         recording: whether its history will change.
+        uniform: all elements will be the same: they may share memory, if nothing is recorded (the
+            gradient of what was written would count for each; PyTorch raises in backward then).
 
     Raises:
         GraphError: it is a leaf that requires grad, a view of one, or a view whose history cannot
@@ -111,7 +115,8 @@ def check_writable(t: Tensor, recording: bool) -> None:
             )
     array = t._array
     if (
-        array.size
+        (recording or not uniform)
+        and array.size
         and 0 in array.strides
         and any(not step and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
     ):
@@ -156,6 +161,7 @@ def write(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     direct: Callable[[Array], object] | None = None,
+    uniform: bool = False,
 ) -> Tensor:
     """Write `function(t, *args, **kwargs)` into `t`.
 
@@ -165,6 +171,7 @@ def write(
         args: its further arguments.
         kwargs: its arguments by name.
         direct: writes the same into an array on the CPU; called where nothing is recorded.
+        uniform: as for `check_writable`.
 
     Returns:
         `t`; NotImplemented if the function returned that.
@@ -175,19 +182,19 @@ def write(
     """
     if WATCHERS:
         with nodes_held():  # a mode must not see what is saved until it is what it will be
-            return _write(t, function, args, kwargs)
-    if direct is not None and not t._type.device.kind:
+            return _write(t, function, args, kwargs, uniform)
+    if direct is not None and not t._type.device.kind and t._array.flags.writeable:
         outer = getattr(t, "_view", None)
         if not is_grad_enabled() or not (
             t._requires_grad
             or (outer is not None and root_of(t)._requires_grad)
             or _any_requires_grad(args, kwargs)
         ):
-            check_writable(t, False)
+            check_writable(t, False, uniform)
             direct(t._array)
             count_write(t)
             return t
-    return _write(t, function, args, kwargs)
+    return _write(t, function, args, kwargs, uniform)
 
 
 def _write(
@@ -195,11 +202,12 @@ def _write(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
+    uniform: bool,
 ) -> Tensor:
     recording = is_grad_enabled() and (
         t._requires_grad or root_of(t)._requires_grad or _any_requires_grad(args, kwargs)
     )
-    check_writable(t, recording)
+    check_writable(t, recording, uniform)
     array = t._array
     prepare_write(array)
     own = array.view()
@@ -338,6 +346,9 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
     if y is not before and getattr(y, "_view", None) is None:
         as_view(y, before, lambda x, more: function(x, *more), args)
     # `before` takes its place: as the base of its views, and as a view of its base.
+    if view is not None and view.parent is not None:
+        siblings = view.parent._views
+        siblings[:] = [weakref.ref(before) if held() is t else held for held in siblings]
     before._views = getattr(t, "_views", None) or Views()
     for reference in before._views:
         child = reference()
@@ -436,9 +447,14 @@ def _outside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
     with no_grad():
         _follow(chain, wrap(h))._array[...] = 0
     if not g._type.dtype.is_complex:
-        return xp.keep(g, wrap(h != 0))
+        return xp.keep(g, _mask(h != 0))
     # A view may be of the real parts, or of the imaginary ones.
-    return xp.keep(xp.real(g), wrap(h.real != 0)) + 1j * xp.keep(xp.imag(g), wrap(h.imag != 0))
+    return xp.keep(xp.real(g), _mask(h.real != 0)) + 1j * xp.keep(xp.imag(g), _mask(h.imag != 0))
+
+
+def _mask(mask: Any) -> Tensor:
+    """A mask, which NumPy may have made a scalar, as a Tensor."""
+    return wrap(np.asarray(mask) if isinstance(mask, np.bool_) else mask)
 
 
 def _inside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:

@@ -178,6 +178,17 @@ def walked(error: Exception, *phrases: str) -> bool:
     return any(p in str(error) for p in phrases or PHRASES[2:4])
 
 
+SAVES_LESS = ("prod(",)
+"""Functions of whose operands and results gradcore saves fewer than PyTorch."""
+
+
+def is_lenient(error: Exception, program: Program) -> bool:
+    """Whether only PyTorch saved what an error is about: numbers that are factors, for one."""
+    if walked(error, PHRASES[3]):
+        return True
+    return walked(error) and any(f in step.code for f in SAVES_LESS for step in program)
+
+
 def phrases(error: Exception) -> list[str]:
     """The famous texts in a message."""
     message = str(error)
@@ -194,6 +205,8 @@ def compared_errors(ours: Exception | None, theirs: Exception | None) -> str:
     if ours is None:
         return f"PyTorch raises {type(theirs).__name__}: {words}"
     lacking = [p for p in phrases(theirs) if p not in str(ours)]
+    if PHRASES[2] in str(ours) and PHRASES[5] in lacking:
+        lacking = []  # a saved view that was written to: either is said of it
     if not isinstance(ours, category(theirs)) or lacking:
         return f"gradcore raises {type(ours).__name__}: {ours}\n#   PyTorch {type(theirs).__name__}: {words}"
     return ""
@@ -201,6 +214,16 @@ def compared_errors(ours: Exception | None, theirs: Exception | None) -> str:
 
 def _numbers(t: Any) -> Any:
     return t.detach().numpy()
+
+
+def has_another_layout(ours: Any, theirs: Any) -> bool:
+    """Whether the elements of two Tensors lie in memory in another order."""
+    if not hasattr(theirs, "stride") or not hasattr(ours, "stride"):
+        return False
+    return any(
+        n > 1 and s != t and theirs.numel()
+        for n, s, t in zip(theirs.shape, ours.stride(), theirs.stride(), strict=False)
+    )
 
 
 def _close(ours: Any, theirs: Any) -> bool:
@@ -356,8 +379,7 @@ def check(program: Program, ours: Any = None, theirs: Any = None) -> Failure | N
             if not step.reads <= b.values.keys():
                 continue
             error, expected = a.step(step), b.step(step)
-            if error is None and expected is not None and walked(expected, PHRASES[3]):
-                # PyTorch frees numbers that were factors, so that a second walk fails.
+            if error is None and expected is not None and is_lenient(expected, program):
                 a.forget()
                 b.forget()
                 continue
@@ -370,6 +392,10 @@ def check(program: Program, ours: Any = None, theirs: Any = None) -> Failure | N
                 a.forget()
                 b.forget()
                 continue
+            for name in step.makes:
+                if has_another_layout(a.values.get(name), b.values.get(name)):
+                    # What is a view of it then, and what a copy, is not the same either.
+                    del a.values[name], b.values[name]
             last = at == len(program) - 1
             everything = expected is not None or last or not step.makes
             found = compare(a, b, list(b.tensors()) if everything else step.makes, lags, everything)
@@ -625,11 +651,12 @@ class Generator:
                 f"lib.nn.functional.{self.one(*FUNCTIONAL, *(() if self.twice else FLAT))}({x})"
             )
         elif smallest > 1e-2 and self.chance(0.2):
-            self.assign(f"{self.one(1.0, 2.0)} / {x}")
+            # Not 2 / x, of which PyTorch saves 1 / x, and gradcore x.
+            self.assign(f"{x}.reciprocal()")
         elif self.chance(0.1):
             self.assign(f"{x}.clamp({self.one(-0.5, 0.0, None)}, {self.one(0.5, 1.0)})")
         elif self.chance(0.15):
-            self.assign(f"{x} ** {self.one(2, 3, 2.0, 0, 1)}")
+            self.assign(f"{x} ** {self.one(2, 3, 2.0)}")
         else:
             self.assign(f"{x}.{self.one(*options)}()")
 
@@ -690,9 +717,12 @@ class Generator:
             "sum", "sum", "mean", "amax", "amin", "logsumexp", "norm", "prod", "var", "std"
         )
         if not shape or (self.chance(0.3) and which != "logsumexp"):
+            which = "sum" if which == "prod" and math.prod(shape) < 2 else which
             self.assign(f"{x}.{which}({'0' if which == 'logsumexp' else ''})")
             return
         dims: Any = self.dim(shape)
+        if which == "prod" and shape[dims] < 2:
+            which = "sum"
         if which != "prod" and self.chance(0.3):
             rank = len(shape)
             dims = tuple(self.random.sample(range(rank), self.random.randint(1, rank)))
@@ -893,6 +923,9 @@ class Generator:
         shape = self.shape(x)
         largest = t.abs().max().item() if t.numel() else 0.0
         kind = self.random.randrange(14)
+        if any(not s and n > 1 for s, n in zip(t.stride(), shape, strict=True)):
+            # PyTorch lets constants through, and fails in backward.
+            return f"{x}.{self.one('add_(1.0)', 'tanh_()', f'copy_({x}.clone())')}"
         if kind < 2:
             if largest < 3 and self.chance(0.3):
                 return f"{x}.exp_()"
@@ -988,8 +1021,6 @@ class Generator:
 
         To reach one output of `unbind` PyTorch walks to the function, and hooks on the way run.
         """
-        if not self.watched:
-            return self.names
         return [n for n in self.names if not is_one_of_several(self.value(n))]
 
     def backward(self) -> None:
@@ -1068,7 +1099,8 @@ class Generator:
         elif kind == 2:
             leaf = self.pick(lambda t: t.is_leaf or self.chance(0.1))
             if leaf is not None:
-                flag = self.one("", "", "False")
+                # PyTorch goes on to call the base of a view a leaf that requires grad.
+                flag = "" if self.in_place else self.one("", "False")
                 self.emit(f"{leaf}.requires_grad_({flag})", (), keep=self.chance(0.3))
         elif kind == 3:
             leaf = self.pick(lambda t: t.is_leaf and t.grad is not None)

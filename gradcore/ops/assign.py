@@ -91,18 +91,18 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """
     if not isinstance(value, Tensor):
         number = fitting("fill_", value, self)
-        return write(self, _filled, (number,), None, lambda a: a.fill(number))
+        return write(self, _filled, (number,), None, lambda a: a.fill(number), True)
     if value._shape:
         raise ShapeError(
             "fill_ only supports 0-dimension value tensor but got tensor with "
             f"{value.ndim} dimensions."
         )
-    return write(self, _copied, (value,))
+    return write(self, _copied, (value,), uniform=True)
 
 
 def zero_(self: Tensor) -> Tensor:
     """Write zeros into all elements, and return this Tensor."""
-    return write(self, _zeroed, (), None, lambda a: a.fill(0))
+    return write(self, _zeroed, (), None, lambda a: a.fill(0), True)
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -345,7 +345,7 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
         write(part, _assigned, (value,), None, (lambda a: np.copyto(a, raw)) if same else None)
     else:
         number = fitting("x[index] = value", value, self)
-        write(part, _filled, (number,), None, lambda a: a.fill(number))
+        write(part, _filled, (number,), None, lambda a: a.fill(number), True)
 
 
 def _assigned(x: Tensor, value: Tensor) -> Tensor:
