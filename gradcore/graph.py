@@ -19,7 +19,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from .device import TensorType
-from .errors import ArgumentTypeError, ShapeError
+from .errors import ArgumentTypeError, GraphError, ShapeError
 from .hooks import Hooks, RemovableHandle, register
 from .mode import WATCHERS
 from .namespace import Namespace
@@ -116,12 +116,14 @@ class Pullback:
         pure: the rules are those of an op: mathematics that can be read over any namespace.
         elementwise: pure, and the dtype of the output tells those of all that is saved.
         generated: on a device that compiles, what was made of the rules (`generated.py`).
+        context: whether the first saved value is the context of a custom Function.
         several: whether nodes of it were seen to have several outputs.
         names: per saved value PyTorch's name for it, `"self"` of `grad_fn._saved_self`, if known.
         hooks: what users registered. Not None only in a Pullback that one node has for itself.
     """
 
     __slots__ = (
+        "context",
         "elementwise",
         "frees",
         "generated",
@@ -153,7 +155,7 @@ class Pullback:
     ) -> None:
         self.name = name
         self.names = names
-        self.several = False
+        self.several = self.context = False
         self.rules = rules
         self.joint = joint
         self.sources = sources
@@ -230,6 +232,11 @@ class Node:
         kind, _, which = name.partition("saved_")
         if kind in ("_", "_raw_") and which in self.pullback.names:
             return Node.saved_value(self, self.pullback.names.index(which), kind == "_raw_")
+        if self.pullback.context:  # PyTorch's node of a custom Function is its context
+            if self.saved:
+                return getattr(self.saved[0], name)
+            if name == "saved_tensors":
+                raise GraphError(FREED)
         raise AttributeError(f"{self.pullback.name!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:

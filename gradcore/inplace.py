@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from . import dtypes
 from .device import Array, is_array
@@ -59,6 +59,13 @@ _FORBIDDEN: Final = {
         "(if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
         "be tracked)."
     ),
+    "function": (
+        "Output {number} of {name} is a view and is being modified inplace. This view was created "
+        "inside a custom Function (or because an input was returned as-is) and the autograd logic "
+        "to handle view+inplace would override the custom backward associated with the custom "
+        "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
+        "cloning the output of the custom Function."
+    ),
     "several": (
         "Output {number} of {name} is a view and is being modified inplace. This view is the "
         "output of a function that returns multiple views. Such functions do not allow the output "
@@ -94,8 +101,8 @@ def check_writable(t: Tensor, recording: bool) -> None:
             if view.creation in ("no_grad", "inference"):
                 raise GraphError(_FORBIDDEN[view.creation])
             if view.creation is not None:
-                name, number = view.creation
-                raise GraphError(_FORBIDDEN["several"].format(name=name, number=number))
+                name, number, kind = view.creation
+                raise GraphError(_FORBIDDEN[kind].format(name=name, number=number))
             root = root_of(t)
             if root._requires_grad and root._node is None:
                 raise GraphError(
@@ -218,7 +225,7 @@ def _write(
     if node is not None:
         if saves_result:
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
-        _set_history(t, node)
+        set_history(t, node)
     return t
 
 
@@ -355,7 +362,7 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
 # histories -------------------------------------------------------------------------------------
 
 
-def _set_history(t: Tensor, node: Node) -> None:
+def set_history(t: Tensor, node: Node) -> None:
     """Let `node` be what made `t`, and all that shares memory with it follow."""
     _replace_node(t, node)
     root = root_of(t)
@@ -378,6 +385,20 @@ def _replace_node(t: Tensor, node: Node) -> None:
     t._requires_grad = True
 
 
+def _raise_overridden(xp: Any, g: Any, saved: tuple[str, int, str]) -> NoReturn:
+    name, number, _ = saved
+    raise GraphError(
+        f"Output {number} of {name} is a view and its base or another view of its base has been "
+        "modified inplace. This view was created inside a custom Function (or because an input was "
+        "returned as-is) and the autograd logic to handle view+inplace would override the custom "
+        "backward associated with the custom Function, leading to incorrect gradients. This "
+        "behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    )
+
+
+_OVERRIDDEN: Final = Pullback("Overridden", (_raise_overridden,), (METADATA,) * 3, (0,))
+
+
 def _refresh_views(t: Tensor) -> None:
     """Make the histories of all views of `t` again, from that of `t`."""
     stack = [t]
@@ -388,6 +409,12 @@ def _refresh_views(t: Tensor) -> None:
             if child is None or child._view.creation in ("no_grad", "inference"):
                 continue
             view = child._view
+            if view.creation is not None and view.creation[2] == "function":
+                assert base._node is not None
+                _replace_node(
+                    child, new_node(_OVERRIDDEN, (base._node,), view.creation, base._type)
+                )
+                continue
             assert view.function is not None
             with enable_grad():
                 again = view.function(base, view.argument)

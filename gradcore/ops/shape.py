@@ -152,7 +152,7 @@ def _pieces(
         y = array[index]
         edge = None if node is None else output_of(node, number, kind)
         piece = new_tensor(y, kind, y.shape, node is not None, edge)
-        pieces.append(as_view(piece, x, _cut, index, (name, number)))
+        pieces.append(as_view(piece, x, _cut, index, (name, number, "several")))
     return tuple(pieces)
 
 
