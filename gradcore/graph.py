@@ -232,6 +232,8 @@ class Node:
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not there: `_saved_self`, `_raw_saved_self` and the like.
+        if name in Node.__slots__ or name.startswith("__"):
+            raise AttributeError(name)
         kind, _, which = name.partition("saved_")
         if kind in ("_", "_raw_") and which in self.pullback.names:
             return Node.saved_value(self, self.pullback.names.index(which), kind == "_raw_")

@@ -1,5 +1,6 @@
 """`autograd.graph`: nodes and their lines, edges, hooks on what is saved and on gradients."""
 
+import copy
 import functools
 
 import numpy as np
@@ -666,3 +667,11 @@ def test_a_hook_on_all_waits_only_for_tensors_that_require_grad():
         gd.autograd.grad(y, [x])
     ((a, b, c),) = seen
     assert (a.tolist(), b.tolist(), c) == ([2.0], [1.0], None)
+
+
+def test_nodes_can_be_copied():
+    node = leaf(1.0, 2.0).exp().grad_fn
+    twin = copy.copy(node)
+    assert twin.name() == "ExpBackward0"
+    assert twin._saved_result.tolist() == node._saved_result.tolist()
+    assert not hasattr(type(node)(), "pullback")
