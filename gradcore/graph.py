@@ -320,8 +320,12 @@ def watch_node(node: Node, inputs: tuple[Any, ...]) -> None:
     if held is not None:
         held.append((node, inputs))
         return
-    for watcher in tuple(WATCHERS):
-        watcher.recorded(node, inputs)
+    try:
+        for watcher in tuple(WATCHERS):
+            watcher.recorded(node, inputs)
+    except Exception as error:
+        error.raised_by_mode = True  # type: ignore[attr-defined]  # so that no operation explains it
+        raise
 
 
 def watch_tensor(t: Tensor) -> None:
@@ -393,9 +397,17 @@ class PackedValues(tuple[Any, ...]):
         return tuple([_unpacked(value) for value in self])
 
 
+class PackedList(list[Any]):
+    """A list that a node has saved, of which some is packed."""
+
+    __slots__ = ()
+
+
 def _unpacked(value: Any) -> Any:
     if isinstance(value, Packed):
         return value.tensor()._array
+    if isinstance(value, PackedList):
+        return [_unpacked(part) for part in value]
     return value.unpacked() if isinstance(value, PackedValues) else value
 
 

@@ -120,6 +120,8 @@ def linear(
         except Exception as error:
             if not isinstance(input, Tensor):
                 return apply(tensor_of(name, input), m)
+            if hasattr(error, "raised_by_mode"):
+                raise
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             if recover is not None:
                 return recover(input, m, cause)
