@@ -8,7 +8,6 @@ never to the Tensor it made: there is no reference cycle, and graphs need no cyc
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 import sys
@@ -72,7 +71,11 @@ getframe: Final = sys._getframe
 def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     """The innermost frame of the user's that leads to `frame`, and its code."""
     code = frame.f_code
-    while code.co_filename in INNER or _is_inner(code.co_filename):
+    while (name := code.co_filename) in INNER or (name not in _OUTER and _is_inner(name)):
+        if code is ENGINE[0]:
+            known = walk_site.get()
+            if known is not None:
+                return known, known.f_code
         outer = frame.f_back
         if outer is None:
             break
@@ -81,9 +84,25 @@ def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     return frame, code
 
 
-@functools.cache
+ENGINE: Final[list[CodeType | None]] = [None]
+"""The code of the engine's loop. What rules record within it has the line that called backward."""
+
+walk_site: ContextVar[FrameType | None] = ContextVar("gradcore_walk_site", default=None)
+"""The user's frame that called backward, while a pass is recorded: it need not be found again."""
+
+
+_OUTER: Final[set[str]] = set()
+"""The users' source files that were met."""
+
+
 def _is_inner(filename: str) -> bool:
-    return filename.startswith(_ROOTS)
+    if filename in INNER:
+        return True
+    if filename.startswith(_ROOTS):
+        INNER.add(filename)
+        return True
+    _OUTER.add(filename)
+    return False
 
 
 def where(node: object) -> str:
