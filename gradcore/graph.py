@@ -233,6 +233,15 @@ class Node:
         return f"<{self.pullback.name} object at {id(self):#x}>"
 
     @property
+    def line(self) -> str:
+        """The user's line that recorded it, as `"train.py:12 in loss"`."""
+        return where(self)
+
+    def _sequence_nr(self) -> int:
+        """A number that rises with every node made: backward takes the highest first."""
+        return -self.sequence
+
+    @property
     def hooks(self) -> Hooks:
         """What is registered on this node."""
         hooks = self.pullback.hooks
