@@ -215,7 +215,7 @@ def _write(
     array = t._array
     prepare_write(array)
     own = array.view()
-    before = new_tensor(own, t._type, t._shape, t._requires_grad, t._node)
+    before = new_tensor(own, t._type, t._shape, t._requires_grad, _node_before(t, recording))
     since = next(SEQUENCE)
     y = function(before, *args, **kwargs) if kwargs else function(before, *args)
     if y is NotImplemented:
@@ -236,6 +236,22 @@ def _write(
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
         _set_history(t, node)
     return t
+
+
+def _node_before(t: Tensor, recording: bool) -> Node | None:
+    """What made `t`; if it is a view, without the hooks and the other views on the way to its base.
+
+    In PyTorch a write through a view becomes part of the history of the base alone.
+    """
+    if not recording or t._node is None:
+        return t._node
+    view = getattr(t, "_view", None)
+    if view is None or view.parent is None:
+        return t._node
+    if t._node.pullback.hooks is None and getattr(view.parent, "_view", None) is None:
+        return t._node
+    with enable_grad():
+        return _follow(_chain_to(t), root_of(t))._node
 
 
 def prepare_write(array: Array) -> None:
@@ -449,17 +465,24 @@ def _outside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
     h = g._array if xp is recorded else g
     h = _in_order(h, strides, xp) if xp is not recorded else _in_order(h, strides, g._type.xp)
     if xp is not recorded:
-        with no_grad():
-            _follow(chain, wrap(h))._array[...] = 0
+        _clear(chain, h)
         return h
     h[...] = 1 + 1j if g._type.dtype.is_complex else 1
-    with no_grad():
-        _follow(chain, wrap(h))._array[...] = 0
+    _clear(chain, h)
     keep: Any = lambda part, places: xp.keep(part, wrap(g._type.asarray(places != 0)))
     if not g._type.dtype.is_complex:
         return keep(g, h)
     # A view may be of the real parts, or of the imaginary ones.
     return keep(xp.real(g), h.real) + 1j * keep(xp.imag(g), h.imag)
+
+
+def _clear(chain: Chain, h: Array) -> None:
+    """Write zeros into a view of `h`."""
+    with no_grad():
+        part = _follow(chain, wrap(h))._array
+    if not getattr(part.flags, "writeable", True):
+        part.flags.writeable = True
+    part[...] = 0
 
 
 def _inside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
