@@ -19,6 +19,7 @@ import numpy as np
 
 from .anomaly import (
     check_nan,
+    check_roots,
     evaluated,
     explain,
     is_anomaly_check_nan_enabled,
@@ -35,6 +36,7 @@ from .fusible import fusible
 from .generated import cotangents
 from .graph import (
     CONSTANT,
+    ENGINE,
     FREED,
     METADATA,
     OUTPUT,
@@ -48,9 +50,12 @@ from .graph import (
     Pullback,
     Rule,
     function_of,
+    getframe,
     new_node,
     output_of,
+    outside,
     stand_for_same,
+    walk_site,
     where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
@@ -198,6 +203,8 @@ def _walk(
     node: Node | None = None
     anomaly = bool(WATCHERS) and is_anomaly_enabled()
     inducing = evaluated.get() if anomaly else None
+    if anomaly:
+        check_roots([g for _, g in roots])
     try:
         while heap:
             node = pop(heap)[1]
@@ -222,7 +229,7 @@ def _walk(
                 raise GraphError(FREED)
             if node.sequence > newest[0]:
                 check_unchanged(node, saved)
-            if isinstance(saved, PackedValues):
+            if saved.__class__ is PackedValues:
                 with set_grad_enabled(record):
                     saved = saved.unpacked()
             if anomaly:
@@ -322,6 +329,9 @@ def _walk(
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
+
+
+ENGINE[0] = _walk.__code__
 
 
 def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
@@ -493,8 +503,14 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
 
 def saved_as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a node has saved as Tensors, with the edges their gradients take."""
-    sources = node.pullback.sources
-    return tuple([saved_as_tensor(node, v, s) for v, s in zip(saved, sources, strict=True)])
+    edges = node.edges
+    values = []
+    for value, source in zip(saved, node.pullback.sources, strict=True):
+        if source >= 0:
+            values.append(with_history(value, edges[source]))
+        else:
+            values.append(saved_as_tensor(node, value, source))
+    return tuple(values)
 
 
 def saved_as_tensor(node: Node, value: Any, source: int) -> Any:
@@ -757,8 +773,13 @@ def _run(
         captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
         roots = [(edge, g) for edge, g in roots if edge in only]
     if create_graph:
-        with set_grad_enabled(True), quiet(), Walk(roots, only):
-            found = _walk(roots, retain, True, only, captured)
+        known = walk_site.get()
+        walk_site.set(outside(getframe(1))[0])
+        try:
+            with set_grad_enabled(True), quiet(), Walk(roots, only):
+                found = _walk(roots, retain, True, only, captured)
+        finally:
+            walk_site.set(known)
     else:
         found = _walk_silently(roots, retain, only, captured)
     if captured is not None:

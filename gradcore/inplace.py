@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from . import dtypes
 from .device import Array, is_array
@@ -59,6 +59,13 @@ _FORBIDDEN: Final = {
         "(if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
         "be tracked)."
     ),
+    "function": (
+        "Output {number} of {name} is a view and is being modified inplace. This view was created "
+        "inside a custom Function (or because an input was returned as-is) and the autograd logic "
+        "to handle view+inplace would override the custom backward associated with the custom "
+        "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
+        "cloning the output of the custom Function."
+    ),
     "several": (
         "Output {number} of {name} is a view and is being modified inplace. This view is the "
         "output of a function that returns multiple views. Such functions do not allow the output "
@@ -95,8 +102,8 @@ def check_writable(t: Tensor, recording: bool, may_overlap: bool = False) -> Non
             if view.creation in ("no_grad", "inference"):
                 raise GraphError(_FORBIDDEN[view.creation])
             if view.creation is not None:
-                name, number = view.creation
-                raise GraphError(_FORBIDDEN["several"].format(name=name, number=number))
+                name, number, kind = view.creation
+                raise GraphError(_FORBIDDEN[kind].format(name=name, number=number))
             root = root_of(t)
             if root._node is None and (t._requires_grad or root._requires_grad):
                 raise GraphError(
@@ -234,7 +241,7 @@ def _write(
     else:
         if saves_result:
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
-        _set_history(t, node)
+        set_history(t, node)
     return t
 
 
@@ -385,7 +392,7 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
 # histories -------------------------------------------------------------------------------------
 
 
-def _set_history(t: Tensor, node: Node) -> None:
+def set_history(t: Tensor, node: Node) -> None:
     """Let `node` be what made `t`, and all that shares memory with it follow."""
     _replace_node(t, node)
     root = root_of(t)
@@ -415,6 +422,20 @@ def _replace_node(t: Tensor, node: Node) -> None:
     t._requires_grad = True
 
 
+def _raise_overridden(xp: Any, g: Any, saved: tuple[str, int, str]) -> NoReturn:
+    name, number, _ = saved
+    raise GraphError(
+        f"Output {number} of {name} is a view and its base or another view of its base has been "
+        "modified inplace. This view was created inside a custom Function (or because an input was "
+        "returned as-is) and the autograd logic to handle view+inplace would override the custom "
+        "backward associated with the custom Function, leading to incorrect gradients. This "
+        "behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    )
+
+
+_OVERRIDDEN: Final = Pullback("Overridden", (_raise_overridden,), (METADATA,) * 3, (0,))
+
+
 def _refresh_views(root: Tensor) -> None:
     """Make the histories of all views of `root` again, each from that of `root` itself."""
     stack: list[tuple[Tensor, Chain]] = [(root, ())]
@@ -425,6 +446,11 @@ def _refresh_views(root: Tensor) -> None:
             if child is None or child._view.creation in ("no_grad", "inference"):
                 continue
             view = child._view
+            if view.creation is not None and view.creation[2] == "function":
+                assert root._node is not None
+                node = new_node(_OVERRIDDEN, (root._node,), view.creation, child._type)
+                _replace_node(child, node)
+                continue
             assert view.function is not None
             whole = (*chain, (view.function, view.argument))
             with enable_grad():

@@ -120,6 +120,8 @@ def linear(
         except Exception as error:
             if not isinstance(input, Tensor):
                 return apply(tensor_of(name, input), m)
+            if hasattr(error, "raised_by_mode"):
+                raise
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             if recover is not None:
                 return recover(input, m, cause)
@@ -152,7 +154,7 @@ def _pieces(
         y = array[index]
         edge = None if node is None else output_of(node, number, kind)
         piece = new_tensor(y, kind, y.shape, node is not None, edge)
-        pieces.append(as_view(piece, x, _cut, index, (name, number)))
+        pieces.append(as_view(piece, x, _cut, index, (name, number, "several")))
     return tuple(pieces)
 
 
