@@ -1,7 +1,8 @@
 """Random programs agree with PyTorch; `fuzz.py` runs any number of them."""
 
-import fuzz
 import pytest
+
+import fuzz
 
 pytestmark = pytest.mark.parity
 
