@@ -9,7 +9,7 @@ from __future__ import annotations
 from .batching.array import Level
 from .batching.namespace import belongs_to, entered, left
 from .op import primitive, recorded
-from .tensor import Tensor
+from .tensor import Tensor, as_view
 
 __all__ = ["enter", "is_batched", "leave"]
 
@@ -28,13 +28,13 @@ _leave = primitive(
 
 def enter(x: Tensor, level: Level, dim: int) -> Tensor:
     """The samples of a level, which are along dimension `dim` of `x`, as one Tensor."""
-    return _enter(x, level, dim)
+    return as_view(_enter(x, level, dim), x, lambda x, at: _enter(x, *at), (level, dim))
 
 
 def leave(x: Tensor, level: Level, dim: int) -> Tensor:
     """The inverse of `enter`; what is the same for all samples is repeated."""
     if belongs_to(x._array, level):
-        return _leave(x, level, dim)
+        return as_view(_leave(x, level, dim), x, lambda x, at: _leave(x, *at), (level, dim))
     rows = recorded.broadcast_to(recorded.expand_dims(x, dim), _inserted(x._shape, level.size, dim))
     assert isinstance(rows, Tensor)
     return rows
