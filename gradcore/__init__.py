@@ -65,7 +65,7 @@ from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, s
 from .tensor import Size, Tensor, is_inference
 
 if _typing.TYPE_CHECKING:
-    from . import autograd, debug, func, nn, optim, serialization, testing
+    from . import autograd, debug, func, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .serialization import load, save
 
@@ -84,7 +84,7 @@ bool = bool_
 e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 
-_LAZY = frozenset({"autograd", "debug", "func", "nn", "optim", "serialization", "testing"})
+_LAZY = frozenset({"autograd", "debug", "func", "nn", "optim", "serialization", "testing", "utils"})
 _LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization", "vmap": "func"}
 
 

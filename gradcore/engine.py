@@ -98,12 +98,12 @@ def _walk_silently(
 
 
 class Walk:
-    """A backward pass under way, for hooks that wait for several gradients of it.
+    """A backward pass under way, for those who must tell one from another.
 
     Attributes:
-        wanted: how many such hooks there are; while there are none nothing is noted.
-        current: the innermost one in this thread or task, or None.
-        notes: what those hooks keep for the time of the pass.
+        wanted: how many `WalkWanted` there are; while there are none nothing is noted.
+        current: the innermost pass in this thread or task, or None.
+        notes: what is kept for the time of the pass.
     """
 
     wanted: ClassVar[int] = 0
@@ -123,6 +123,11 @@ class Walk:
     def __exit__(self, *error: object) -> None:
         Walk.current.set(self._outer)
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it goes to given inputs only."""
+        return self._only is not None
+
     def reaches(self, edge: Edge) -> bool:
         """Whether the gradient of an edge is computed in this pass."""
         if self._reached is None:
@@ -136,6 +141,21 @@ class Walk:
                             self._reached.add(source)
                             stack.append(source)
         return edge in self._reached and (self._only is None or edge in self._only)
+
+
+_COUNTING: Final = threading.RLock()
+
+
+class WalkWanted:
+    """As long as it lives `Walk.current` is set in backward passes."""
+
+    def __init__(self) -> None:
+        with _COUNTING:
+            Walk.wanted += 1
+
+    def __del__(self) -> None:
+        with _COUNTING:
+            Walk.wanted -= 1
 
 
 def _walk(
