@@ -573,11 +573,22 @@ class _Places:
         return _transpose(v, tuple(back))
 
 
+def _count_of(items: tuple[Any, ...]) -> int | None:
+    """1 or 0 if an index is nothing but a mask without dimensions, which is the same for all."""
+    (mask, *rest) = items or (None,)
+    if rest or getattr(mask, "dtype", None) != np.bool_ or mask.ndim:
+        return None
+    return None if mask.__class__ is BatchedArray else int(mask)
+
+
 def _getitem(x: Any, index: Any) -> Any:
     level = deepest((x, index))
     if level is None:
         return _base((x,)).getitem(x, index)
     items = index if isinstance(index, tuple) else (index,)
+    count = _count_of(items)
+    if count is not None:
+        return _getitem(_expand_dims(x, 0), slice(0, count))
     inside = belongs(x, level)
     if inside and not any(_is_advanced(item) for item in items):
         return BatchedArray(level, _getitem(x.inner, (slice(None), *items)))
@@ -590,6 +601,8 @@ def _put(v: Any, index: Any, shape: Shape) -> Any:
     level = deepest((v, index))
     if level is None:
         return _base((v,)).put(v, index, shape)
+    if _count_of(index if isinstance(index, tuple) else (index,)) is not None:
+        return _reshape(_sum_to(v, (1, *shape)), shape)
     places = _Places(level, _items(index, len(shape)), True)
     values = places.laid_out(spread(v, level))
     return BatchedArray(level, _put(values, places.index, (level.size, *shape)))
