@@ -129,6 +129,7 @@ def check_close(found, expected):
     assert len(found) == len(expected)
     for t, array in zip(found, expected, strict=True):
         assert t.numpy().dtype == array.dtype
+        assert t._type is gd.tensor(array)._type
         np.testing.assert_allclose(t.numpy(), array, rtol=1e-7, atol=1e-9)
 
 

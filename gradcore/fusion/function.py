@@ -182,6 +182,7 @@ class Call:
             ),
             tuple([order.get(i) for i in range(len(inputs))]),
             self._joint,
+            pure=True,
         )
 
     def _joint(self, xp: Any, g: Any, saved: tuple[Any, ...]) -> list[Any]:
