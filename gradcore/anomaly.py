@@ -11,6 +11,7 @@ import warnings
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
+from .batching.array import bottom
 from .errors import GraphError
 from .graph import Cotangents, Node, getframe, outside, where
 from .mode import Watching
@@ -86,6 +87,7 @@ def _has_nan(d: Any) -> bool:
         d = d._array
     if isinstance(d, Uniform):
         d = d.value
+    d = bottom(d)
     return d is not None and bool((d != d).any())
 
 
