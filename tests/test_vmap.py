@@ -277,6 +277,37 @@ def test_gradients_through_vmap_are_summed_for_what_all_samples_share(path):
         check_close(gradients(outputs, batch), [t.numpy() for t in expected])
 
 
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.parametrize("path", PATHS)
+def test_a_graph_from_outside_takes_batches_of_cotangents(path):
+    for number in range(len(samples(path))):
+        program = Program(path, number)
+        inputs = [gd.tensor(a, requires_grad=a.dtype.kind in "fc") for a in program.arrays]
+        wanted = [t for t in inputs if t.requires_grad]
+        outputs = [t for t in program(*inputs) if t.requires_grad]
+        if not wanted or not outputs:
+            continue
+        rows = [[weights(t) * factor for t in outputs] for factor in (1.0, -2.0, 0.5)]
+
+        def gradients(cotangents, batched, outputs=outputs, wanted=wanted):
+            return gd.autograd.grad(
+                outputs,
+                wanted,
+                cotangents,
+                retain_graph=True,
+                is_grads_batched=batched,
+                materialize_grads=True,
+            )
+
+        try:
+            expected = [gradients(row, False) for row in rows]
+        except NotImplementedError:
+            continue
+        batches = [gd.stack(list(column)) for column in zip(*rows, strict=True)]
+        found = gradients(batches, True)
+        check_close(found, [np.stack([g.numpy() for g in c]) for c in zip(*expected, strict=True)])
+
+
 # where there is no reading ----------------------------------------------------------------------
 
 
@@ -818,6 +849,30 @@ def test_functions_of_the_user_run_within_vmap():
         return gd.autograd.grad(Cube.apply(x).sum(), x)[0]
 
     np.testing.assert_allclose(vmap(within)(gd.tensor(X)).numpy(), 30 * X * X)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_functions_of_the_user_take_batches_of_cotangents(create_graph):
+    x = gd.tensor(X[0], requires_grad=True)
+    y = Cube.apply(x)
+    (rows,) = gd.autograd.grad(
+        y, x, gd.eye(4, dtype=gd.float64), create_graph=create_graph, is_grads_batched=True
+    )
+    np.testing.assert_allclose(rows.detach().numpy(), np.diag(30 * X[0] ** 2))
+    if create_graph:
+        (second,) = gd.autograd.grad(rows.sum(), x)
+        np.testing.assert_allclose(second.numpy(), 60 * X[0])
+
+
+def test_fused_graphs_take_batches_of_cotangents_one_by_one():
+    x = gd.tensor(X[0], requires_grad=True)
+    y = gd.fuse(lambda x: x * x, name="squares")(x)
+    try:
+        with pytest.warns(UserWarning, match="performance drop"):
+            (rows,) = gd.autograd.grad(y, x, gd.eye(4, dtype=gd.float64), is_grads_batched=True)
+    finally:
+        LOOPED.clear()
+    np.testing.assert_allclose(rows.numpy(), np.diag(2 * X[0]))
 
 
 def test_fused_functions_run_within_vmap():

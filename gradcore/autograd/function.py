@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
-from ..device import TensorType
+from ..device import TensorType, is_array
 from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
 from ..graph import (
     FREED,
@@ -500,7 +500,7 @@ def _cotangents(ctx: FunctionCtx, g: Any, record: bool) -> list[Tensor | None]:
             shape, type = described
             found.append(_zeros(shape, type))
         else:
-            found.append(d if record else wrap(described[1].asarray(d)))
+            found.append(d if record else wrap(d if is_array(d) else described[1].asarray(d)))
     return found
 
 
@@ -521,7 +521,7 @@ def _fitted(
                 f"{list(d._shape)} but expected shape compatible with {list(shape)}."
             )
     if d._type is not type:
-        if d._type.device is not type.device:
+        if d._type.device.base is not type.device.base:
             raise DeviceError(
                 f"Function {name} returned an invalid gradient at index {index} - expected device "
                 f"{type.device} but got {d._type.device}."
@@ -535,10 +535,11 @@ def _fitted(
         if d._shape != shape:
             d = recorded.sum_to(d, shape)
         return d if d._type is type else d.to(type.device, type.dtype)
-    array = type.device.backend.shared(d._array)
+    kind = d._type  # of a batch of cotangents where `type` may be that of one
+    array = kind.device.backend.shared(d._array)
     if d._shape != shape:
-        array = type.xp.sum_to(array, shape)
-    return array if array.dtype == type.numpy else type.xp.astype(array, type.numpy)
+        array = kind.xp.sum_to(array, shape)
+    return array if array.dtype == type.numpy else kind.xp.astype(array, type.numpy)
 
 
 def _raise_once(xp: Any, g: Any, saved: tuple[Any, ...]) -> NoReturn:
