@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
+from ..batching.array import levels as batch_levels
 from ..device import TensorType, is_array
 from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
 from ..graph import (
@@ -29,6 +30,7 @@ from ..mode import INFERENCE_SAVED, WATCHERS, is_grad_enabled, no_grad
 from ..op import recorded
 from ..packing import hooks_are_set, pack, pack_with_history, unpacked_with_history
 from ..tensor import Tensor, edge_of, is_inference, new_tensor, wrap
+from .function_batches import over_batch
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -287,15 +289,20 @@ class Function:
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-        """Not implemented yet.
+        """Compute the outputs for all samples of a vmap. Override it where forward cannot.
 
-        Raises:
-            NotImplementedError: always.
+        Without it, forward runs on Tensors that stand for those of all samples.
+
+        Args:
+            info: `batch_size` and `randomness`.
+            in_dims: per argument the dimension that holds the samples; None where it is the same
+                for all.
+            args: the arguments of forward, with that dimension.
+
+        Returns:
+            The output, and where the dimension stands in it: an int, None, or a tuple of them.
         """
-        raise NotImplementedError(
-            "vmap of a custom autograd.Function is not implemented yet: "
-            "write the batch dimension out in forward."
-        )
+        raise NotImplementedError("vmap is not implemented.")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -315,6 +322,10 @@ class Function:
                 f"{cls.__name__}.apply() takes keyword arguments only where setup_context is "
                 f"defined; pass {', '.join(kwargs)} by position."
             )
+        if batch_levels() and cls.vmap is not Function.vmap:
+            batch = over_batch(cls, args)
+            if batch is not None:
+                return batch[0]
         needs = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
         ctx = FunctionCtx(needs)
         with no_grad():
