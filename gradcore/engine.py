@@ -554,6 +554,8 @@ _FILLING: Final = threading.RLock()
 
 def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
     """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
+    if any(not leaf._requires_grad for leaf in leaves):  # it was a leaf that does when it was used
+        leaves = {leaf: g for leaf, g in leaves.items() if leaf._requires_grad}
     hooked: list[tuple[Tensor, Any]] = []
     if Hooks.on_leaves:
         with set_grad_enabled(record):
@@ -832,8 +834,6 @@ def backward(
         wanted = _tuple(inputs)
         if not wanted:
             raise ArgumentError("'inputs' argument to backward() cannot be empty.")
-        if not all(isinstance(t, Tensor) and t._requires_grad for t in wanted):
-            raise GraphError("One of the differentiated Tensors does not require grad.")
     if create_graph:
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the "
@@ -846,6 +846,8 @@ def backward(
     roots = _roots(outputs, grad_tensors, create_graph)
     if not roots:
         return
+    for t in wanted or ():
+        t.retain_grad()  # as PyTorch does: from then on it is filled
     found = _run(roots, retain_graph, create_graph, wanted)
     del roots
     if wanted is not None:
@@ -954,9 +956,9 @@ def grad(
             raise ArgumentTypeError(
                 f"all inputs have to be Tensors or GradientEdges, but got {type(t).__qualname__}."
             )
-        if not t._requires_grad:
-            raise GraphError("One of the differentiated Tensors does not require grad.")
     roots = _roots(_tuple(outputs), grad_outputs, create_graph)
+    if not all(t._requires_grad for t in wanted):
+        raise GraphError("One of the differentiated Tensors does not require grad.")
     found = _run(roots, retain_graph, create_graph, wanted)
     results: list[Tensor | None] = []
     for number, t in enumerate(wanted):

@@ -78,17 +78,18 @@ _FORBIDDEN: Final = {
 }
 
 
-def check_writable(t: Tensor, recording: bool) -> None:
+def check_writable(t: Tensor, recording: bool, may_overlap: bool = False) -> None:
     """Raise what a write to `t` must raise before anything is computed.
 
     Args:
         t: what is to be written to.
         recording: whether its history will change.
+        may_overlap: all elements get one value, so that they may share memory.
 
     Raises:
         GraphError: it is a leaf that requires grad, a view of one, or a view whose history cannot
             follow.
-        ArgumentError: several of its elements share memory.
+        ArgumentError: several of its elements share memory, or nobody may write to it.
         FusionError: a function is being traced.
     """
     if t._type.device.kind == 2:
@@ -107,7 +108,7 @@ def check_writable(t: Tensor, recording: bool) -> None:
                 name, number = view.creation
                 raise GraphError(_FORBIDDEN["several"].format(name=name, number=number))
             root = root_of(t)
-            if root._requires_grad and root._node is None:
+            if root._node is None and (t._requires_grad or root._requires_grad):
                 raise GraphError(
                     "a view of a leaf Variable that requires grad is being used in an in-place "
                     "operation. Write under no_grad(), or to a clone()."
@@ -118,9 +119,17 @@ def check_writable(t: Tensor, recording: bool) -> None:
                 "Write under no_grad(), or to a clone()."
             )
     array = t._array
+    if not getattr(array.flags, "writeable", True):
+        try:
+            array.flags.writeable = True  # a view that NumPy has made, of writeable memory
+        except ValueError as error:
+            raise ArgumentError(
+                "the memory of the tensor is read-only: write to a clone() of it."
+            ) from error
     if (
-        array.size
-        and 0 in array.strides
+        0 in array.strides
+        and not may_overlap
+        and array.size
         and any(not step and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
     ):
         raise ArgumentError(
@@ -171,6 +180,8 @@ def write(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     direct: Callable[[Array], object] | None = None,
+    *,
+    may_overlap: bool = False,
 ) -> Tensor:
     """Write `function(t, *args, **kwargs)` into `t`.
 
@@ -180,6 +191,7 @@ def write(
         args: its further arguments.
         kwargs: its arguments by name.
         direct: writes the same into an array on the CPU; called where nothing is recorded.
+        may_overlap: see `check_writable`.
 
     Returns:
         `t`; NotImplemented if the function returned that.
@@ -190,7 +202,7 @@ def write(
     """
     if WATCHERS:
         with nodes_held():  # a mode must not see what is saved until it is what it will be
-            return _write(t, function, args, kwargs)
+            return _write(t, function, args, kwargs, may_overlap)
     if direct is not None and not t._type.device.kind:
         outer = getattr(t, "_view", None)
         if not is_grad_enabled() or not (
@@ -198,11 +210,12 @@ def write(
             or (outer is not None and root_of(t)._requires_grad)
             or _any_requires_grad(args, kwargs)
         ):
-            check_writable(t, False)
+            check_writable(t, False, may_overlap)
             direct(t._array)
             count_write(t)
+            _follow_silent_write(t)
             return t
-    return _write(t, function, args, kwargs)
+    return _write(t, function, args, kwargs, may_overlap)
 
 
 def _write(
@@ -210,11 +223,12 @@ def _write(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
+    may_overlap: bool,
 ) -> Tensor:
     recording = is_grad_enabled() and (
         t._requires_grad or root_of(t)._requires_grad or _any_requires_grad(args, kwargs)
     )
-    check_writable(t, recording)
+    check_writable(t, recording, may_overlap)
     array = t._array
     prepare_write(array)
     own = array.view()
@@ -234,7 +248,9 @@ def _write(
     node = y._node if recording and y._node is not t._node else None
     saves_result = False if node is None else _own_what_is_saved(node, own, array, since)
     _store(t, y._array)
-    if node is not None:
+    if node is None:
+        _follow_silent_write(t)
+    else:
         if saves_result:
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
         _set_history(t, node)
@@ -312,8 +328,6 @@ def _store(t: Tensor, values: Array) -> None:
         else:
             array[...] = values
 
-    if not getattr(array.flags, "writeable", True):
-        array.flags.writeable = True  # NumPy's own views of writeable memory, such as diagonals
     device.backend.on(device, store)
     count_write(t)
 
@@ -386,6 +400,13 @@ def _set_history(t: Tensor, node: Node) -> None:
     _refresh_views(root)
 
 
+def _follow_silent_write(t: Tensor) -> None:
+    """After a write that no history tells of: as in PyTorch views are other values then."""
+    root = root_of(t)
+    if root._requires_grad and hasattr(root, "_views"):
+        _refresh_views(root)
+
+
 def _replace_node(t: Tensor, node: Node) -> None:
     old = t._node
     if old is not None and t.retains_grad:
@@ -397,22 +418,23 @@ def _replace_node(t: Tensor, node: Node) -> None:
     t._requires_grad = True
 
 
-def _refresh_views(t: Tensor) -> None:
-    """Make the histories of all views of `t` again, from that of `t`."""
-    stack = [t]
+def _refresh_views(root: Tensor) -> None:
+    """Make the histories of all views of `root` again, each from that of `root` itself."""
+    stack: list[tuple[Tensor, Chain]] = [(root, ())]
     while stack:
-        base = stack.pop()
-        for reference in getattr(base, "_views", ()):
+        parent, chain = stack.pop()
+        for reference in getattr(parent, "_views", ()):
             child = reference()
             if child is None or child._view.creation in ("no_grad", "inference"):
                 continue
             view = child._view
             assert view.function is not None
+            whole = (*chain, (view.function, view.argument))
             with enable_grad():
-                again = view.function(base, view.argument)
+                again = _follow(whole, root)
             assert again._node is not None
             _replace_node(child, again._node)
-            stack.append(child)
+            stack.append((child, whole))
 
 
 def _chain_to(t: Tensor) -> Chain:
@@ -455,10 +477,11 @@ def _outside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
     h[...] = 1 + 1j if g._type.dtype.is_complex else 1
     with no_grad():
         _follow(chain, wrap(h))._array[...] = 0
+    keep: Any = lambda part, places: xp.keep(part, wrap(g._type.asarray(places != 0)))
     if not g._type.dtype.is_complex:
-        return xp.keep(g, wrap(h != 0))
+        return keep(g, h)
     # A view may be of the real parts, or of the imaginary ones.
-    return xp.keep(xp.real(g), wrap(h.real != 0)) + 1j * xp.keep(xp.imag(g), wrap(h.imag != 0))
+    return keep(xp.real(g), h.real) + 1j * keep(xp.imag(g), h.imag)
 
 
 def _inside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:

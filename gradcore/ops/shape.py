@@ -1237,7 +1237,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         recording = True
     assert kind is not None
     try:
-        y = kind.xp.concatenate(arrays, dim)
+        y = _row_major(kind.xp.concatenate(arrays, dim), kind)
         if not recording:
             return new_tensor(y, kind, y.shape)
         lengths = [a.shape[dim] for a in arrays]
@@ -1247,13 +1247,20 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         if not 0 < len(whole) < len(tensors):
             raise _cat_error(tensors, dim, error) from error
         try:
-            y = kind.xp.concatenate([x._array for x in whole], dim)
+            y = _row_major(kind.xp.concatenate([x._array for x in whole], dim), kind)
         except Exception as mismatch:
             raise _cat_error(whole, dim, mismatch) from error
         lengths = [x._shape[dim] if x._shape != (0,) else None for x in tensors]
     return _joined(
         "CatBackward0", _cut_along, tensors, y, kind, dim if dim >= 0 else dim + y.ndim, lengths
     )
+
+
+def _row_major(y: Array, kind: TensorType) -> Array:
+    """What was joined, in row-major memory, where NumPy has followed the order of its parts."""
+    if kind.device.kind > 1 or y.flags.c_contiguous:
+        return y
+    return y.copy(order="C")
 
 
 def _cut_along(xp: Namespace, g: Any, dim: int, lengths: Any) -> list[Any]:
@@ -1363,7 +1370,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
             )
     at = _dim(dim, len(shape) + 1)
     wide = (*(slice(None),) * at, None)
-    y = kind.xp.concatenate([x._array[wide] for x in tensors], at)
+    y = _row_major(kind.xp.concatenate([x._array[wide] for x in tensors], at), kind)
     return _joined("StackBackward0", _cut_slices, tensors, y, kind, at, len(tensors))
 
 
