@@ -11,13 +11,23 @@ their backward raises (`versions.py`), unless the policy is "copy" (`saved.py`).
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from . import dtypes
+from .batching.array import IN_PLACE, BatchedArray, levels_of
 from .device import Array, is_array
-from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
+from .errors import (
+    ArgumentError,
+    BatchingError,
+    DeviceError,
+    DTypeError,
+    FusionError,
+    GraphError,
+    ShapeError,
+)
 from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
 from .mode import (
     WATCHERS,
@@ -144,8 +154,15 @@ def _castable(source: dtypes.dtype, target: dtypes.dtype) -> bool:
     return target is not dtypes.bool_ or source is dtypes.bool_
 
 
+def _check_batch(y: Tensor, t: Tensor) -> None:
+    """Raise where what is to be written differs from sample to sample, and the memory does not."""
+    own = levels_of(t._array)
+    if any(level not in own for level in levels_of(y._array)):
+        raise BatchingError(IN_PLACE)
+
+
 def _check_result(y: Tensor, t: Tensor) -> None:
-    if y._type.device is not t._type.device:
+    if y._type.device.base is not t._type.device.base:
         raise DeviceError(
             f"Expected all tensors to be on the same device, but the result is on {y.device} and "
             f"the tensor to be written to on {t.device}."
@@ -222,11 +239,13 @@ def _write(
     array = t._array
     prepare_write(array)
     own = array.view()
-    before = new_tensor(own, t._type, t._shape, t._requires_grad, t._node)
+    before = new_tensor(own, t._type, t._shape, t._requires_grad, _node_before(t, recording))
     since = next(SEQUENCE)
     y = function(before, *args, **kwargs) if kwargs else function(before, *args)
     if y is NotImplemented:
         return y  # type: ignore[no-any-return]
+    if y._array.__class__ is BatchedArray:
+        _check_batch(y, t)
     if y._type is not t._type or y._shape != t._shape:
         _check_result(y, t)
         if recording and y._type is not t._type:
@@ -243,6 +262,22 @@ def _write(
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
         set_history(t, node)
     return t
+
+
+def _node_before(t: Tensor, recording: bool) -> Node | None:
+    """What made `t`; if it is a view, without the hooks and the other views on the way to its base.
+
+    In PyTorch a write through a view becomes part of the history of the base alone.
+    """
+    if not recording or t._node is None:
+        return t._node
+    view = getattr(t, "_view", None)
+    if view is None or view.parent is None:
+        return t._node
+    if t._node.pullback.hooks is None and getattr(view.parent, "_view", None) is None:
+        return t._node
+    with enable_grad():
+        return _follow(_chain_to(t), root_of(t))._node
 
 
 def prepare_write(array: Array) -> None:
@@ -462,6 +497,9 @@ def _follow(chain: Chain, t: Tensor) -> Tensor:
 
 def _in_order(g: Array, strides: tuple[int, ...], xp: Any) -> Array:
     """A copy of `g` whose dimensions lie in memory as those of an array of these strides."""
+    if g.__class__ is BatchedArray:
+        # The samples one after the other.
+        return BatchedArray(g.level, _in_order(g.inner, (sys.maxsize, *strides), xp))
     order = sorted(range(g.ndim), key=lambda dim: -abs(strides[dim]))
     copied = xp.zeros(tuple([g.shape[dim] for dim in order]), g)
     copied = copied.transpose([order.index(dim) for dim in range(g.ndim)])
@@ -475,17 +513,24 @@ def _outside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
     h = g._array if xp is recorded else g
     h = _in_order(h, strides, xp) if xp is not recorded else _in_order(h, strides, g._type.xp)
     if xp is not recorded:
-        with no_grad():
-            _follow(chain, wrap(h))._array[...] = 0
+        _clear(chain, h)
         return h
     h[...] = 1 + 1j if g._type.dtype.is_complex else 1
-    with no_grad():
-        _follow(chain, wrap(h))._array[...] = 0
+    _clear(chain, h)
     keep: Any = lambda part, places: xp.keep(part, wrap(g._type.asarray(places != 0)))
     if not g._type.dtype.is_complex:
         return keep(g, h)
     # A view may be of the real parts, or of the imaginary ones.
     return keep(xp.real(g), h.real) + 1j * keep(xp.imag(g), h.imag)
+
+
+def _clear(chain: Chain, h: Array) -> None:
+    """Write zeros into a view of `h`."""
+    with no_grad():
+        part = _follow(chain, wrap(h))._array
+    if not getattr(part.flags, "writeable", True):
+        part.flags.writeable = True
+    part[...] = 0
 
 
 def _inside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
