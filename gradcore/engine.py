@@ -34,9 +34,10 @@ from .graph import (
     new_node,
 )
 from .hooks import Hooks, run_after, run_before, run_each
-from .mode import quiet, restore_warnings, set_grad_enabled, silence
+from .levels import levels
+from .mode import is_grad_enabled, quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
-from .tensor import Tensor, edge_of, new_tensor, wrap
+from .tensor import Lifted, Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
 
 __all__ = ["backward", "grad"]
@@ -227,7 +228,7 @@ def _raw(t: Any) -> Any:
 
 def _hooked(hooks: dict[int, Any], g: Any, type: TensorType, record: bool) -> Any:
     """A cotangent after the hooks of its Tensor."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         t = run_each(hooks, _as_tensor(g, type, record))
     return t if record else _raw(t)
 
@@ -241,7 +242,7 @@ def _outputs(g: Any, node: Node, record: bool) -> tuple[Any, ...]:
 
 def _prehooked(hooks: dict[int, Any], g: Any, node: Node, record: bool) -> Any:
     """The cotangent of a node after the hooks before it."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         given = run_before(hooks, _outputs(g, node, record))
     raw = [t if record else _raw(t) for t in given]
     if isinstance(g, Cotangents):
@@ -272,7 +273,7 @@ def _posthooked(
     pullback = node.pullback
     assert pullback.hooks is not None
     inputs = tuple([None if n is None else made[n] for n in pullback.inputs])
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         after = run_after(pullback.hooks.after, inputs, _outputs(given, node, record))
     for n, t in zip(pullback.inputs, after, strict=True):
         if n is not None:
@@ -319,7 +320,10 @@ def _unpack(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             values.append(new_tensor(value, node.type, value.shape, True, node))
         else:
             values.append(_primal(value, node.edges[source], node.restore, source))
-    return tuple(values)
+    found = tuple(values)
+    for lift in getattr(node, "lifts", ()):
+        found = lift(found)
+    return found
 
 
 def _primal(value: Array, edge: Edge, restore: Any, number: int) -> Tensor:
@@ -492,6 +496,7 @@ def _tuple(values: Any) -> tuple[Any, ...]:
 
 
 def _roots(tensors: tuple[Tensor, ...], gradients: Any, record: bool) -> list[tuple[Edge, Any]]:
+    record = record or bool(levels())
     seeds = _tuple(gradients)
     if gradients is None:
         seeds = (None,) * len(tensors)
@@ -518,14 +523,24 @@ def _run(
         only = _leading_to(targets, (edge for edge, _ in roots))
         captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
         roots = [(edge, g) for edge, g in roots if edge in only]
-    if create_graph:
-        with set_grad_enabled(True), quiet():
+    if create_graph or levels():  # the derivative may itself be followed
+        with set_grad_enabled(create_graph), quiet():
             found = _walk(roots, retain, True, only, captured)
+        if captured is not None:
+            found.update((edge, g) for edge, g in captured.items() if g is not None)
+            captured = None
+        if not create_graph:
+            found = {edge: _settled(g) for edge, g in found.items()}
     else:
         found = _walk_silently(roots, retain, only, captured)
     if captured is not None:
         found.update((edge, g) for edge, g in captured.items() if g is not None)
     return found
+
+
+def _settled(g: Any) -> Any:
+    """A cotangent as the walk on arrays gives it, if nothing follows it."""
+    return g if isinstance(g, Lifted) else _raw(g)
 
 
 def _leading_to(targets: set[Edge], roots: Iterable[Edge]) -> set[Edge]:
@@ -593,6 +608,8 @@ def backward(
     if wanted is not None:
         # One that retains its grad was filled in passing.
         found = {t: found[edge_of(t)] for t in wanted if edge_of(t) in found and not t.retains_grad}
+    if not create_graph and levels():
+        found = {leaf: _raw(g) for leaf, g in found.items()}  # `.grad` is detached
     _fill_leaves(found, create_graph)
 
 
@@ -612,7 +629,7 @@ def _backward_method(
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         inputs: the Tensors whose `.grad` to fill; default: all leaves.
     """
-    if create_graph or inputs is not None:
+    if create_graph or inputs is not None or levels():
         backward(self, gradient, retain_graph, create_graph, inputs)
     else:
         root = self._node or self, _seed(self, gradient, 0, False)

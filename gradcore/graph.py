@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from .device import TensorType
 from .hooks import Hooks, RemovableHandle, register
 from .namespace import Namespace
 
 if TYPE_CHECKING:
+    from .levels import Level
     from .tensor import Tensor
 
 __all__ = ["AccumulateGrad", "Cotangents", "Node", "Pullback"]
@@ -58,6 +59,7 @@ class Pullback:
         pure: the rules are those of an op: mathematics that can be read over any namespace.
         elementwise: pure, and the dtype of the output tells those of all that is saved.
         generated: on a device that compiles, what was made of the rules (`generated.py`).
+        names: per saved value its name in the rules of an op; () where they have none.
         hooks: what users registered. Not None only in a Pullback that one node has for itself.
     """
 
@@ -69,6 +71,7 @@ class Pullback:
         "inputs",
         "joint",
         "name",
+        "names",
         "pure",
         "rules",
         "sources",
@@ -87,8 +90,10 @@ class Pullback:
         *,
         pure: bool = False,
         elementwise: bool = False,
+        names: tuple[str, ...] = (),
     ) -> None:
         self.name = name
+        self.names = names
         self.rules = rules
         self.joint = joint
         self.sources = sources
@@ -98,6 +103,15 @@ class Pullback:
         self.elementwise = elementwise
         self.generated = {}
         self.hooks = None
+
+
+class Lift(Protocol):
+    """What a transform adds to the saved values of a node while its level lasts."""
+
+    level: Level
+
+    def __call__(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The saved values as the transform knows them."""
 
 
 class Node:
@@ -111,11 +125,14 @@ class Node:
             to which the engine sums and casts.
         type: dtype and device of the output.
         sequence: falls with every node made.
+        lifts: not set at first; what transforms add to the saved values where these are read as
+            Tensors: functions of the tuple of them.
     """
 
     __slots__ = (
         "__weakref__",
         "edges",
+        "lifts",
         "pullback",
         "restore",
         "saved",
@@ -129,6 +146,7 @@ class Node:
     restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None
     type: TensorType
     sequence: int
+    lifts: tuple[Lift, ...]
 
     def name(self) -> str:
         """The name of the function, for example `"MulBackward0"`."""
@@ -136,6 +154,10 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.pullback.name} object at {id(self):#x}>"
+
+    def _end(self, level: Level) -> None:
+        """Drop what a transform has added, whose level has ended."""
+        self.lifts = tuple([lift for lift in self.lifts if lift.level is not level])
 
     @property
     def hooks(self) -> Hooks:

@@ -30,7 +30,9 @@ LAYERS = {
     "generated": 3,
     "tensor": 3,
     "op": 3,
+    "levels": 0,
     "engine": 4,
+    "forward": 4,
     "ops": 5,
 }
 TOP = 6

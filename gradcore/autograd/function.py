@@ -17,7 +17,8 @@ from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
 from ..graph import FREED, METADATA, Cotangents, Node, Pullback, Rule, new_node, output_of
 from ..mode import is_grad_enabled, no_grad
 from ..op import recorded
-from ..tensor import Tensor, edge_of, new_tensor, wrap
+from ..tensor import Tensor, edge_of, new_tensor, outermost, wrap
+from .forward_function import call_with_tangents
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -30,6 +31,8 @@ class _State:
 
     __slots__ = (
         "_edges",
+        "_for_forward",
+        "_given",
         "_held",
         "_inputs",
         "_layout",
@@ -38,11 +41,14 @@ class _State:
         "_non_differentiable",
         "_output_attributes",
         "_outputs",
+        "_stopped",
         "_to_save",
         "needs_input_grad",
     )
 
     _edges: tuple[Callable[[], Node | None] | None, ...]
+    _for_forward: tuple[Tensor | None, ...]
+    _given: tuple[Tensor | None, ...] | None
     _held: tuple[Any, ...] | None
     _inputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
     _layout: tuple[int, ...]
@@ -51,6 +57,7 @@ class _State:
     _non_differentiable: tuple[Any, ...]
     _output_attributes: dict[str, tuple[int, Any]] | None
     _outputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
+    _stopped: frozenset[int]
     _to_save: tuple[Tensor | None, ...]
     needs_input_grad: tuple[bool, ...]
 
@@ -66,7 +73,9 @@ class FunctionCtx(_State):
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
-        self._to_save = ()
+        self._to_save = self._for_forward = ()
+        self._given = None
+        self._stopped = frozenset()
         self._layout = ()
         self._held = None
         self._materialize = True
@@ -90,7 +99,18 @@ class FunctionCtx(_State):
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Has no effect: it serves `jvp`, which is not implemented yet."""
+        """Keep Tensors for `jvp`, which finds them in `saved_tensors`; call it once.
+
+        Raises:
+            ArgumentTypeError: one is neither a Tensor nor None.
+        """
+        for number, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise ArgumentTypeError(
+                    f"save_for_forward can only save variables, but argument {number} is of type "
+                    f"{type(t).__qualname__}. Set other values as attributes: ctx.name = value."
+                )
+        self._for_forward = tensors
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -99,6 +119,8 @@ class FunctionCtx(_State):
         Raises:
             GraphError: it has been freed by an earlier backward.
         """
+        if self._given is not None:
+            return self._given
         if self._node is None:
             return ()
         held = self._held
@@ -109,7 +131,9 @@ class FunctionCtx(_State):
             held = node.saved[1]
         return tuple(
             [
-                value if place == _AS_IT_IS else self._output(place, value)
+                value
+                if place == _AS_IT_IS or isinstance(value, Tensor)
+                else self._output(place, value)
                 for place, value in zip(self._layout, held, strict=True)
             ]
         )
@@ -240,14 +264,15 @@ class Function:
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """Not implemented yet.
+        """Return a tangent (or None) per output, given one per argument of forward. Override it.
 
-        Raises:
-            NotImplementedError: always.
+        The arguments without a tangent get zeros, or None after `set_materialize_grads(False)`;
+        those that are no Tensors get None. `ctx.saved_tensors` is what `save_for_forward` was
+        given.
         """
         raise NotImplementedError(
-            "jvp of a custom autograd.Function is not implemented yet: "
-            "gradcore has reverse mode only."
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
         )
 
     @staticmethod
@@ -280,16 +305,31 @@ class Function:
                 f"{cls.__name__}.apply() takes keyword arguments only where setup_context is "
                 f"defined; pass {', '.join(kwargs)} by position."
             )
+        lifted = outermost(args)
+        if lifted is not None:
+            return lifted._function(cls, args)
+        return cls._call(args)[0]
+
+    @classmethod
+    def _call(cls, args: tuple[Any, ...]) -> tuple[Any, FunctionCtx, tuple[Any, ...]]:
+        """Call forward on `args` and record the call.
+
+        Returns:
+            The results, the context, and what forward itself returned.
+        """
         needs = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
         ctx = FunctionCtx(needs)
         with no_grad():
-            if split:
+            if cls.setup_context is not Function.setup_context:
                 output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args)
         single = not isinstance(output, tuple)
         outputs: tuple[Any, ...] = (output,) if single else output
+        if ctx._non_differentiable:
+            stopped = {id(t) for t in ctx._non_differentiable}
+            ctx._stopped = frozenset([n for n, t in enumerate(outputs) if id(t) in stopped])
         if True in needs and is_grad_enabled():
             edges = _record(cls, ctx, args, outputs)
         else:
@@ -302,7 +342,9 @@ class Function:
                 for out, edge in zip(outputs, edges, strict=True)
             ]
         )
-        return results[0] if single else results
+        return results[0] if single else results, ctx, outputs
+
+    _with_tangents = classmethod(call_with_tangents)
 
 
 def _bound(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:

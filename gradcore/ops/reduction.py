@@ -166,6 +166,7 @@ _sum_all = primitive(
     "sum",
     lambda xp, x: x.sum() if x.dtype not in _WIDE else _accumulate(xp.sum, x, None, False),
     lambda xp, g, x_shape: xp.broadcast_to(g, x_shape),
+    linear=True,
 )
 _sum = primitive(
     "sum",
@@ -174,6 +175,7 @@ _sum = primitive(
         aligned(xp, g, x_shape, dim, keepdim), x_shape
     ),
     graph="SumBackward1",
+    linear=True,
 )
 
 
@@ -298,6 +300,7 @@ _mean_all = primitive(
     ),
     lambda xp, g, x_shape: xp.broadcast_to(g / (math.prod(x_shape) or math.nan), x_shape),
     graph="MeanBackward1",
+    linear=True,
 )
 _mean = primitive(
     "mean",
@@ -306,6 +309,7 @@ _mean = primitive(
         aligned(xp, g / (reduced_count(x_shape, dim) or math.nan), x_shape, dim, keepdim), x_shape
     ),
     graph="MeanBackward1",
+    linear=True,
 )
 
 
@@ -540,6 +544,7 @@ _cumsum = primitive(
     lambda xp, g, x_shape, dim: (
         xp.flip(_running(xp, "cumsum", xp.flip(g, dim), dim), dim) if x_shape else g
     ),
+    linear=True,
 )
 _cumprod = primitive(
     "cumprod",
