@@ -62,7 +62,7 @@ from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, s
 from .tensor import Size, Tensor
 
 if _typing.TYPE_CHECKING:
-    from . import autograd, debug, nn, optim, serialization, testing
+    from . import autograd, debug, func, nn, optim, serialization, testing
     from .serialization import load, save
 
 __version__ = "0.1.0"
@@ -80,7 +80,7 @@ bool = bool_
 e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 
-_LAZY = frozenset({"autograd", "debug", "nn", "optim", "serialization", "testing"})
+_LAZY = frozenset({"autograd", "debug", "func", "nn", "optim", "serialization", "testing"})
 _LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization"}
 
 
