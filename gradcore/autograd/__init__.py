@@ -3,7 +3,7 @@
 from ..engine import backward, grad
 from ..mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..testing import gradcheck, gradgradcheck
-from . import forward_ad, function
+from . import forward_ad, function, functional
 from .drawing import draw
 from .function import Function
 from .inspection import graph_report
@@ -15,6 +15,7 @@ __all__ = [
     "enable_grad",
     "forward_ad",
     "function",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
