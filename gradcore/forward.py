@@ -50,6 +50,8 @@ enabled: Final = _enabled.get
 """False where operations drop tangents."""
 
 _ALIAS: Final = Pullback("ViewBackward0", (lambda xp, g, saved: g,), (), (0,), pure=True)
+_LEAF: Final = Pullback("ViewBackward0", (lambda xp, g, saved: g,), (), (0,), pure=True)
+"""Between a leaf that a dual is and the dual, whose gradient can be asked for."""
 
 
 def alias(x: Tensor) -> Tensor:
@@ -119,43 +121,55 @@ class Dual(Lifted):
     # `requires_grad_()` makes a leaf of the primal below all levels.
 
     def _set_requires_grad(self, flag: bool) -> None:
-        if self._node is None:
-            below = _bottom(self)
-            below._set_requires_grad(flag)
-            _refresh(self)
-        else:
+        leaf = _leaf_of(self)
+        if leaf is None:
             super()._set_requires_grad(flag)
+        else:
+            leaf._set_requires_grad(flag)
+            _stand_on(self, leaf)
 
     @property
     def is_leaf(self) -> bool:
         """True if the user made it, or if nothing was recorded."""
-        return _bottom(self)._node is None
+        return _leaf_of(self) is not None
 
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has accumulated, or None."""
-        return _bottom(self).grad if self.is_leaf else Tensor.grad.fget(self)  # type: ignore[attr-defined]
+        leaf = _leaf_of(self)
+        return Tensor.grad.fget(self) if leaf is None else leaf.grad  # type: ignore[attr-defined]
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        (_bottom(self) if self.is_leaf else self)._grad = value
+        if value is not None:
+            self._check_grad(value)
+        leaf = _leaf_of(self)
+        (self if leaf is None else leaf)._grad = value
 
 
-def _bottom(x: Tensor) -> Tensor:
-    """The Tensor below all levels."""
+def _leaf_of(x: Tensor) -> Tensor | None:
+    """The leaf that a dual is, below all levels; None if it was computed."""
     while isinstance(x, Dual):
         x = x._lift[0]
-    return x
+    node = x._node
+    if node is None:
+        return x
+    edge = node.edges[0] if node.pullback is _LEAF else None
+    return edge if isinstance(edge, Tensor) else None
 
 
-def _refresh(x: Dual) -> None:
-    """Let `x` and the duals below it say what the Tensor below all levels says."""
-    primal = x._lift[0]
+def _stand_on(x: Dual, leaf: Tensor) -> None:
+    """Let the leaf be what stands below all levels of `x`."""
+    primal, tangent, level = x._lift
     if isinstance(primal, Dual):
-        _refresh(primal)
-        x._node = primal._node
+        _stand_on(primal, leaf)
+    elif leaf._requires_grad:
+        node = new_node(_LEAF, (leaf,), (), leaf._type)
+        primal = new_tensor(leaf._array, leaf._type, leaf._shape, True, node)
     else:
-        x._node = alias(primal)._node if primal._requires_grad else None
+        primal = leaf
+    x._lift = (primal, tangent, level)
+    x._node = primal._node
     x._requires_grad = primal._requires_grad
 
 
@@ -239,7 +253,7 @@ def _elementwise_jvp(
     for letter, v in zip(op.letters, primals, strict=True):
         if isinstance(v, Tensor):
             values[letter] = v if v._type is kind else v.to(kind.device, kind.dtype)
-        elif len(primals) == 2 and op.scalar_rule is not op.rules[0] and letter == "b":
+        elif letter == "b" and op.by_number:
             values[letter] = v
         else:
             values[letter] = wrap(kind.asarray(v, dtype=kind.numpy))

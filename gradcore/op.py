@@ -262,6 +262,7 @@ class _Elementwise:
         self.view = False
         self.call: Callable[..., Any] = self.general
         self.scalar_rule: Formula | None = rules[0]
+        self.by_number = False  # scalar_rule takes a Python number
         self.scalar_graph = graph
         self.reflected_graph = graph
         self.direct = _FLOATS if result == "float" else _NOT_COMPLEX
@@ -378,6 +379,9 @@ class _Elementwise:
         )
         if any(wanted) and is_grad_enabled():
             values = dict(zip(("y", *self.letters), (y, *raw), strict=True))
+            for letter, v in zip(self.letters, operands, strict=True) if not device.kind else ():
+                if not isinstance(v, Tensor) and not (letter == "b" and self.by_number):
+                    values[letter] = kind.asarray(values[letter], dtype=kind.numpy)
             recorded_inputs = [v for v in tensors if v._requires_grad]
             restore = None
             if any(v._shape != y.shape or v._type is not y_type for v in recorded_inputs):
@@ -649,6 +653,7 @@ def unary(
                 t._requires_grad = False
             return t
 
+        op.call = call
         return _elementwise_op(
             signature,
             call,
@@ -834,13 +839,15 @@ def binary(
             ordered,
         )
         op.scalar_rule = scalar_rule or rule_a
+        op.by_number = scalar_rule is not None
         op.scalar_graph = scalar_graph or node_name
         op.reflected_graph = reflected_graph or node_name
         assert (rule_a is None) == (rule_b is None), name
         names = (name,) if methods is None else methods
+        direct = op.call = _binary_call(op, op.general)
         function = _elementwise_op(
             signature,
-            _binary_call(op, op.general),
+            direct,
             kind="binary" if rule_a else "comparison",
             numpy=numpy,
             methods=names,
