@@ -9,6 +9,7 @@ import math as _math
 import typing as _typing
 
 from . import cuda, random
+from .anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from .device import Device, device
 from .dtypes import (
     bool_,
@@ -37,11 +38,12 @@ from .mode import (
     are_deterministic_algorithms_enabled,
     enable_grad,
     inference_mode,
-    is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
     use_deterministic_algorithms,
 )
+from .mode import is_recording_asked_for as is_grad_enabled
 from .ops.activation import *
 from .ops.arithmetic import *
 from .ops.comparison import *
@@ -56,10 +58,11 @@ from .ops.product import *
 from .ops.query import *
 from .ops.reduction import *
 from .ops.shape import *
+from .ops.assign import *  # after the others: it makes their in-place forms
 from .fusion import elementwise_kernel, fuse
 from .printing import get_printoptions, set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
-from .tensor import Size, Tensor
+from .tensor import Size, Tensor, is_inference
 
 if _typing.TYPE_CHECKING:
     from . import autograd, debug, func, nn, optim, serialization, testing

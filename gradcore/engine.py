@@ -11,12 +11,20 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 
-from .device import CPU, Array, Device, TensorType, cast_raw
+from .anomaly import (
+    check_nan,
+    evaluated,
+    explain,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+)
+from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
 from .fusible import fusible
 from .generated import cotangents
@@ -26,19 +34,27 @@ from .graph import (
     METADATA,
     OUTPUT,
     SCALAR,
+    AccumulateGrad,
     Cotangents,
     Edge,
+    GradientEdge,
     Node,
+    PackedValues,
     Pullback,
     Rule,
+    function_of,
     new_node,
+    output_of,
+    stand_for_same,
+    where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
 from .levels import levels
-from .mode import is_grad_enabled, quiet, restore_warnings, set_grad_enabled, silence
+from .mode import WATCHERS, is_grad_enabled, quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
 from .tensor import Lifted, Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
+from .versions import NEWEST, change
 
 __all__ = ["backward", "grad"]
 
@@ -69,9 +85,53 @@ def _walk_silently(
     """Walk on raw arrays, without NumPy's warnings: an infinite derivative is no mistake."""
     token = silence()
     try:
+        if Walk.wanted:
+            with Walk(roots, only):
+                return _walk(roots, retain, False, only, captured)
         return _walk(roots, retain, False, only, captured)
     finally:
         restore_warnings(token)
+
+
+class Walk:
+    """A backward pass under way, for hooks that wait for several gradients of it.
+
+    Attributes:
+        wanted: how many such hooks there are; while there are none nothing is noted.
+        current: the innermost one in this thread or task, or None.
+        notes: what those hooks keep for the time of the pass.
+    """
+
+    wanted: ClassVar[int] = 0
+    current: ClassVar[ContextVar[Walk | None]] = ContextVar("gradcore_walk", default=None)
+
+    def __init__(self, roots: Iterable[tuple[Edge, Any]], only: set[Edge] | None) -> None:
+        self._roots = [edge for edge, _ in roots]
+        self._only = only
+        self._reached: set[Edge] | None = None
+        self.notes: dict[Any, Any] = {}
+
+    def __enter__(self) -> Walk:
+        self._outer = Walk.current.get()
+        Walk.current.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        Walk.current.set(self._outer)
+
+    def reaches(self, edge: Edge) -> bool:
+        """Whether the gradient of an edge is computed in this pass."""
+        if self._reached is None:
+            stack = list(self._roots)
+            self._reached = set(stack)
+            while stack:
+                node = stack.pop()
+                if isinstance(node, Node):
+                    for source in node.edges:
+                        if source not in self._reached:
+                            self._reached.add(source)
+                            stack.append(source)
+        return edge in self._reached and (self._only is None or edge in self._only)
 
 
 def _walk(
@@ -105,9 +165,13 @@ def _walk(
     heapq.heapify(heap)
     pop, push = heapq.heappop, heapq.heappush
     references = sys.getrefcount
+    newest = NEWEST
     retained: list[Any] = []
     current: Device | None = None
     previous: Device | None = None
+    node: Node | None = None
+    anomaly = bool(WATCHERS) and is_anomaly_enabled()
+    inducing = evaluated.get() if anomaly else None
     try:
         while heap:
             node = pop(heap)[1]
@@ -130,6 +194,13 @@ def _walk(
             saved = node.saved
             if saved is None:
                 raise GraphError(FREED)
+            if node.sequence > newest[0]:
+                check_unchanged(node, saved)
+            if isinstance(saved, PackedValues):
+                with set_grad_enabled(record):
+                    saved = saved.unpacked()
+            if anomaly:
+                evaluated.set(node)
             given = None
             if hooks is not None:
                 if hooks.before:
@@ -138,7 +209,7 @@ def _walk(
             rules: tuple[Rule, ...] | None = pullback.rules
             if record:
                 xp = recorded
-                saved = _unpack(node, saved)
+                saved = saved_as_tensors(node, saved)
             else:
                 xp = node.type.xp
             if xp is _HOST or record or xp is fusible:
@@ -158,6 +229,9 @@ def _walk(
             restore = node.restore
             if given is not None:
                 g = _posthooked(node, rules, xp, g, saved, given, record)
+                rules = restore = None
+            if anomaly and is_anomaly_check_nan_enabled():
+                g = _checked(node, rules, xp, g, saved, restore, only)
                 rules = restore = None
             for number, edge in enumerate(node.edges):
                 if only is not None and edge not in only:
@@ -181,7 +255,7 @@ def _walk(
                         and total.shape == d.shape
                     ):
                         np.add(total, d, out=total)
-                    elif current is None:
+                    elif record or d.__class__ is np.ndarray or isinstance(d, np.generic):
                         pending[edge] = total + d
                     else:
                         pending[edge] = _sum(edge, total, d, current)
@@ -193,9 +267,15 @@ def _walk(
             d = None
             if not retain and pullback.frees:
                 node.saved = None
+    except Exception as error:
+        if node is not None:
+            explain(error, node)
+        raise
     finally:
         if previous is not None:
             previous.backend.use(previous)
+        if anomaly:
+            evaluated.set(inducing)
     if Hooks.on_leaves:
         leaves: dict[Any, Any] = pending
         for leaf, g in list(leaves.items()):
@@ -205,6 +285,34 @@ def _walk(
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
+
+
+def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
+    """Raise if memory that a node has saved was written to since.
+
+    Raises:
+        GraphError: it was; the message names it.
+    """
+    sources: Sequence[int] = node.pullback.sources
+    for value, source in zip(saved, sources, strict=True):
+        for part in value if isinstance(value, tuple) else (value,):
+            array = part._array if isinstance(part, Tensor) else part
+            versions = change(array, node.sequence) if is_array(array) else None
+            if versions is not None:
+                made_by = node if source == OUTPUT else node.edges[source] if source >= 0 else None
+                kind = type_of(array)
+                origin = f"which is output 0 of {_short(made_by)}, " if made_by is not None else ""
+                raise GraphError(
+                    "one of the variables needed for gradient computation has been modified by an "
+                    f"inplace operation: [{kind} {list(array.shape)}], {origin}is at version "
+                    f"{versions[0]}; expected version {versions[1]} instead. "
+                    f"{node.name()}, made at {where(node)}, needs it: change a clone() of it, or "
+                    "use set_saved_tensors_policy('copy')."
+                )
+
+
+def _short(edge: Edge) -> str:
+    return function_of(edge)[0].name().removesuffix("Backward0")
 
 
 def _sum(edge: Edge, a: Any, b: Any, current: Device | None) -> Any:
@@ -267,7 +375,7 @@ def _posthooked(
             if node.restore is not None:
                 d = _restore(xp, d, node.type, *node.restore[number])
             if not isinstance(d, Cotangents):
-                kind = edge.type if edge.__class__ is Node else edge._type  # type: ignore[union-attr]
+                kind = edge.type if edge.__class__ is Node else edge._type
                 d = _as_tensor(d, kind, record)
         made.append(d)
     pullback = node.pullback
@@ -279,6 +387,28 @@ def _posthooked(
         if n is not None:
             made[n] = t
     return made if record else [_raw(t) for t in made]
+
+
+def _checked(
+    node: Node,
+    rules: tuple[Rule, ...] | None,
+    xp: Any,
+    g: Any,
+    saved: tuple[Any, ...],
+    restore: Any,
+    only: set[Edge] | None,
+) -> list[Any]:
+    """The cotangents that a node passes on, one per edge, none of which is nan."""
+    made: list[Any] = []
+    for number, edge in enumerate(node.edges):
+        d = None
+        if only is None or edge in only:
+            d = g[number] if rules is None else rules[number](xp, g, saved)
+            if restore is not None and d is not None:
+                d = _restore(xp, d, node.type, *restore[number])
+            check_nan(node, number, d)
+        made.append(d)
+    return made
 
 
 def _merges(edges: tuple[Edge, ...]) -> bool:
@@ -303,30 +433,33 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
     return d
 
 
-def _unpack(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+def saved_as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a node has saved as Tensors, with the edges their gradients take."""
-    values = []
-    for value, source in zip(saved, node.pullback.sources, strict=True):
-        if source == METADATA:
-            values.append(value)
-        elif source == SCALAR:
-            # On the CPU what is not an array is for a rule that takes Python numbers.
-            if not hasattr(value, "dtype") and node.type.device.kind == 1:
-                value = node.type.constant(value)
-            values.append(wrap(value) if hasattr(value, "dtype") else value)
-        elif source == CONSTANT:
-            values.append(wrap(value))
-        elif source == OUTPUT:
-            values.append(new_tensor(value, node.type, value.shape, True, node))
-        else:
-            values.append(_primal(value, node.edges[source], node.restore, source))
-    found = tuple(values)
+    sources = node.pullback.sources
+    found = tuple([saved_as_tensor(node, v, s) for v, s in zip(saved, sources, strict=True)])
     for lift in getattr(node, "lifts", ()):
         found = lift(found)
     return found
 
 
-def _primal(value: Array, edge: Edge, restore: Any, number: int) -> Tensor:
+def saved_as_tensor(node: Node, value: Any, source: int) -> Any:
+    """One value that a node has saved as a Tensor; metadata as it is."""
+    if source == METADATA:
+        return value
+    if source == SCALAR:
+        # On the CPU what is not an array is for a rule that takes Python numbers.
+        if not hasattr(value, "dtype") and node.type.device.kind == 1:
+            value = node.type.constant(value)
+        return wrap(value) if hasattr(value, "dtype") else value
+    if source == CONSTANT:
+        return wrap(value)
+    if source == OUTPUT:
+        return new_tensor(value, node.type, value.shape, True, node)
+    return with_history(value, node.edges[source])
+
+
+def with_history(value: Array, edge: Edge) -> Tensor:
+    """A Tensor of an array whose gradient goes to `edge`."""
     t = wrap(value, True)
     if not isinstance(edge, Node):
         if edge._array is value:
@@ -435,11 +568,15 @@ def _writeable(array: Array) -> bool:
 
 # what users call -----------------------------------------------------------------------------
 
+Differentiable: TypeAlias = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
+
 _ONES: Final[dict[TensorType, Array]] = {}
 
 
 def _one(type: TensorType) -> Array:
     """A 0-d one, which nobody may write to."""
+    if type.device.kind == 1:
+        return type.constant(1)
     found = _ONES.get(type)
     if found is None:
         found = type.asarray(1, dtype=type.numpy)
@@ -457,6 +594,11 @@ def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
         )
     type = t._type
     if g is None:
+        if t._shape is None:
+            raise GraphError(
+                "grad can be implicitly created only for scalar outputs, and of a GradientEdge "
+                "that get_gradient_edge has not made the shape is not known: pass a gradient."
+            )
         if t._array.size != 1:
             raise GraphError(
                 "grad can be implicitly created only for scalar outputs, and this output has "
@@ -475,7 +617,7 @@ def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
         raise ArgumentTypeError(
             f"gradients can be either Tensors or None, but got {g.__class__.__qualname__}."
         )
-    if g._shape != t._shape:
+    if g._shape != t._shape and t._shape is not None:
         raise ShapeError(
             f"Mismatch in shape: grad_output[{number}] has a shape of {g.shape} and "
             f"output[{number}] has a shape of {t.shape}."
@@ -492,7 +634,39 @@ def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
 
 
 def _tuple(values: Any) -> tuple[Any, ...]:
-    return (values,) if isinstance(values, Tensor) or values is None else tuple(values)
+    if isinstance(values, Tensor | GradientEdge) or values is None:
+        values = (values,)
+    return tuple([_tensor_of(v) if isinstance(v, GradientEdge) else v for v in values])
+
+
+def _given(values: Any) -> tuple[Any, ...]:
+    """As `_tuple`, with edges as they are."""
+    return (values,) if isinstance(values, Tensor | GradientEdge) else tuple(values)
+
+
+def _tensor_of(edge: GradientEdge) -> Tensor:
+    """A Tensor that stands for an edge; its values are not those, its shape None if not known."""
+    node, number, token = edge
+    if isinstance(token, Tensor):
+        return token
+    if isinstance(node, AccumulateGrad):
+        return node.variable
+    if not isinstance(node, Node):
+        raise ArgumentTypeError(
+            f"the node of a GradientEdge must be a Node, not {type(node).__qualname__}."
+        )
+    if node.pullback.several:
+        node = output_of(node, number, node.type)
+    shape: Any = None
+    return new_tensor(_one(node.type), node.type, shape, True, node)
+
+
+def stand_in(t: Tensor) -> Tensor:
+    """A Tensor without the values of `t`, of its shape, type and history."""
+    if t._node is None:
+        return t
+    array = t._type.xp.broadcast_to(_one(t._type), t._shape)
+    return new_tensor(array, t._type, t._shape, True, t._node)
 
 
 def _roots(tensors: tuple[Tensor, ...], gradients: Any, record: bool) -> list[tuple[Edge, Any]]:
@@ -519,12 +693,15 @@ def _run(
     only: set[Edge] | None = None
     captured: dict[Edge, Any] | None = None
     if inputs is not None:
+        for t in inputs:
+            if t._shape is None:
+                _find_output(t, [edge for edge, _ in roots])
         targets = {t._node or t for t in inputs}
         only = _leading_to(targets, (edge for edge, _ in roots))
         captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
         roots = [(edge, g) for edge, g in roots if edge in only]
     if create_graph or levels():  # the derivative may itself be followed
-        with set_grad_enabled(create_graph), quiet():
+        with set_grad_enabled(create_graph), quiet(), Walk(roots, only):
             found = _walk(roots, retain, True, only, captured)
         if captured is not None:
             found.update((edge, g) for edge, g in captured.items() if g is not None)
@@ -541,6 +718,21 @@ def _run(
 def _settled(g: Any) -> Any:
     """A cotangent as the walk on arrays gives it, if nothing follows it."""
     return g if isinstance(g, Lifted) else _raw(g)
+def _find_output(t: Tensor, roots: Sequence[Edge]) -> None:
+    """Have `t`, made of a GradientEdge, come from the node that stands for its output there."""
+    made = t._node
+    assert made is not None
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Node):
+            if stand_for_same(node, made):
+                t._node = node
+                return
+            fresh = [edge for edge in node.edges if edge not in seen]
+            seen.update(fresh)
+            stack += fresh
 
 
 def _leading_to(targets: set[Edge], roots: Iterable[Edge]) -> set[Edge]:
@@ -562,21 +754,21 @@ def _leading_to(targets: set[Edge], roots: Iterable[Edge]) -> set[Edge]:
 
 
 def backward(
-    tensors: Tensor | Sequence[Tensor],
+    tensors: Differentiable,
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Tensor | Sequence[Tensor] | None = None,
+    inputs: Differentiable | None = None,
 ) -> None:
     """Add the gradients of `tensors` to the `.grad` of leaves.
 
     Args:
-        tensors: the outputs to differentiate.
+        tensors: the outputs to differentiate, or their GradientEdges.
         grad_tensors: per output the cotangent v of the vector-Jacobian product, of the output's
             shape; None for outputs with one element, where it is 1.
         retain_graph: keep what the graph has saved, for another backward. Default: create_graph.
         create_graph: record the backward pass itself, so that gradients can be differentiated.
-        inputs: the Tensors whose `.grad` to fill; default: all leaves.
+        inputs: the Tensors (or GradientEdges of leaves) whose `.grad` to fill; default: all leaves.
 
     Raises:
         GraphError: an output does not require grad; one has several elements and no cotangent; the
@@ -608,6 +800,9 @@ def backward(
     if wanted is not None:
         # One that retains its grad was filled in passing.
         found = {t: found[edge_of(t)] for t in wanted if edge_of(t) in found and not t.retains_grad}
+        for t, given in zip(wanted, _given(inputs), strict=True):
+            if isinstance(given, GradientEdge) and t._node is not None:
+                found.pop(t, None)
     if not create_graph and levels():
         found = {leaf: _raw(g) for leaf, g in found.items()}  # `.grad` is detached
     _fill_leaves(found, create_graph)
@@ -641,8 +836,8 @@ Tensor.backward = _backward_method  # type: ignore[assignment, method-assign]
 
 
 def grad(
-    outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    outputs: Differentiable,
+    inputs: Differentiable,
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
@@ -654,8 +849,8 @@ def grad(
     """The gradients of `outputs` with respect to `inputs`; no `.grad` is touched.
 
     Args:
-        outputs: what to differentiate.
-        inputs: with respect to what: leaves or intermediate Tensors.
+        outputs: what to differentiate: Tensors or GradientEdges.
+        inputs: with respect to what: leaves or intermediate Tensors, or GradientEdges.
         grad_outputs: per output its cotangent, as for `backward`.
         retain_graph: keep what the graph has saved, for another backward. Default: create_graph.
         create_graph: record the backward pass itself, so that gradients can be differentiated.
@@ -684,7 +879,9 @@ def grad(
         raise ArgumentError("grad requires non-empty inputs.")
     for t in wanted:
         if not isinstance(t, Tensor):
-            raise ArgumentTypeError(f"inputs must be Tensors, not {type(t).__qualname__}.")
+            raise ArgumentTypeError(
+                f"all inputs have to be Tensors or GradientEdges, but got {type(t).__qualname__}."
+            )
         if not t._requires_grad:
             raise GraphError("One of the differentiated Tensors does not require grad.")
     roots = _roots(_tuple(outputs), grad_outputs, create_graph)
@@ -708,6 +905,10 @@ def grad(
                     "the graph. Set allow_unused=True if this is the desired behavior."
                 )
             if materialize_grads:
+                if isinstance(_given(inputs)[number], GradientEdge):
+                    raise GraphError(
+                        "materialize_grads cannot be used when the given input is a GradientEdge"
+                    )
                 zeros = kind.xp.zeros(t._shape, t._array)
                 results.append(new_tensor(zeros, kind, t._shape, create_graph))
             else:
@@ -718,5 +919,5 @@ def grad(
             # The implicit cotangent is one array for all: nobody may write to it.
             shared = g is _ONES.get(kind) or g.__class__ is Uniform
             array = _own(g, kind) if shared else kind.asarray(g)
-            results.append(new_tensor(array, kind, t._shape))
+            results.append(new_tensor(array, kind, array.shape))
     return tuple(results)

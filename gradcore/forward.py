@@ -314,7 +314,7 @@ def _primitive_jvp(
     if found is None:
         return None
     pullback, _, flows = found
-    saved = tuple([values[name] for name in pullback.names])
+    saved = tuple([values[name] for name in pullback.letters])
 
     def cotangents(u: Tensor) -> list[Any]:
         g = u if pullback.joint is None else pullback.joint(recorded, u, saved)
@@ -395,7 +395,7 @@ def _annotate(y: Tensor, level: Level, tangents: dict[str, Any]) -> None:
     node = y._node
     if node is None:
         return
-    names = node.pullback.names
+    names = node.pullback.letters
     chosen = tuple([tangents.get(name) for name in names])
     if any(t is not None for t in chosen):
         attach(node, level, chosen)

@@ -7,20 +7,28 @@ never to the Tensor it made: there is no reference cycle, and graphs need no cyc
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from .device import TensorType
+from .errors import ArgumentTypeError, ShapeError
 from .hooks import Hooks, RemovableHandle, register
+from .mode import WATCHERS
 from .namespace import Namespace
 
 if TYPE_CHECKING:
     from .levels import Level
     from .tensor import Tensor
 
-__all__ = ["AccumulateGrad", "Cotangents", "Node", "Pullback"]
+__all__ = ["AccumulateGrad", "Cotangents", "GradientEdge", "Node", "Pullback", "where"]
 
 Edge: TypeAlias = "Node | Tensor"
 Rule: TypeAlias = Callable[[Namespace, Any, tuple[Any, ...]], Any]
@@ -43,6 +51,56 @@ SEQUENCE: Final = itertools.count(0, -1)
 """Falls, so that a heap gives the newest node first."""
 
 
+# the user's line ---------------------------------------------------------------------------------
+
+
+_ROOTS: Final = tuple(
+    os.path.join(os.path.dirname(os.path.abspath(sys.modules[name].__file__ or "")), "")
+    for name in (__package__ or "", "numpy")
+)
+
+INNER: Final = {
+    os.path.join(directory, file)
+    for directory, _, files in os.walk(_ROOTS[0])
+    for file in files
+    if file.endswith(".py")
+}
+"""gradcore's own source files."""
+
+getframe: Final = sys._getframe
+
+
+def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
+    """The innermost frame of the user's that leads to `frame`, and its code."""
+    code = frame.f_code
+    while code.co_filename in INNER or _is_inner(code.co_filename):
+        outer = frame.f_back
+        if outer is None:
+            break
+        frame = outer
+        code = frame.f_code
+    return frame, code
+
+
+@functools.cache
+def _is_inner(filename: str) -> bool:
+    return filename.startswith(_ROOTS)
+
+
+def where(node: object) -> str:
+    """The user's line that made a Node, as `"train.py:12 in loss"`; "" if it is not known."""
+    if not isinstance(node, Node):
+        return ""
+    code, at = node.code, node.at
+    number = code.co_firstlineno
+    for start, end, line in code.co_lines():
+        if start <= at < end and line is not None:
+            number = line
+            break
+    directory = os.path.join(os.getcwd(), "")
+    return f"{code.co_filename.removeprefix(directory)}:{number} in {code.co_qualname}"
+
+
 class Pullback:
     """What all nodes of one op have in common, for one choice of inputs that require grad.
 
@@ -59,7 +117,9 @@ class Pullback:
         pure: the rules are those of an op: mathematics that can be read over any namespace.
         elementwise: pure, and the dtype of the output tells those of all that is saved.
         generated: on a device that compiles, what was made of the rules (`generated.py`).
-        names: per saved value its name in the rules of an op; () where they have none.
+        several: whether nodes of it were seen to have several outputs.
+        names: per saved value PyTorch's name for it, `"self"` of `grad_fn._saved_self`, if known.
+        letters: per saved value its name in the rules of an op; () where they have none.
         hooks: what users registered. Not None only in a Pullback that one node has for itself.
     """
 
@@ -70,10 +130,12 @@ class Pullback:
         "hooks",
         "inputs",
         "joint",
+        "letters",
         "name",
         "names",
         "pure",
         "rules",
+        "several",
         "sources",
     )
 
@@ -91,9 +153,12 @@ class Pullback:
         pure: bool = False,
         elementwise: bool = False,
         names: tuple[str, ...] = (),
+        letters: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.names = names
+        self.letters = letters
+        self.several = False
         self.rules = rules
         self.joint = joint
         self.sources = sources
@@ -127,10 +192,14 @@ class Node:
         sequence: falls with every node made.
         lifts: not set at first; what transforms add to the saved values where these are read as
             Tensors: functions of the tuple of them.
+        code: of the user's function that made it, and
+        at: the place in that, which together are the line; see `where`.
     """
 
     __slots__ = (
         "__weakref__",
+        "at",
+        "code",
         "edges",
         "lifts",
         "pullback",
@@ -147,6 +216,8 @@ class Node:
     type: TensorType
     sequence: int
     lifts: tuple[Lift, ...]
+    code: CodeType
+    at: int
 
     def name(self) -> str:
         """The name of the function, for example `"MulBackward0"`."""
@@ -176,6 +247,20 @@ class Node:
             for number in self.pullback.inputs
         )
 
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not there: `_saved_self`, `_raw_saved_self` and the like.
+        kind, _, which = name.partition("saved_")
+        if kind in ("_", "_raw_") and which in self.pullback.names:
+            return Node.saved_value(self, self.pullback.names.index(which), kind == "_raw_")
+        raise AttributeError(f"{self.pullback.name!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        names = self.pullback.names
+        return [*super().__dir__(), *(f"_saved_{n}" for n in names if n)]
+
+    saved_value: ClassVar[Callable[[Node, int, bool], Any]]
+    """What the node has saved at a place, as users see it; `packing.py` puts it here."""
+
     @property
     def metadata(self) -> dict[Any, Any]:
         """A dict that is kept with the node, for any use."""
@@ -203,6 +288,7 @@ def new_node(
     saved: tuple[Any, ...],
     type: TensorType,
     restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None = None,
+    inputs: tuple[Any, ...] = (),
 ) -> Node:
     """A Node. The class has no __init__: hot paths make it and set the slots in half the time."""
     node = Node()
@@ -212,7 +298,115 @@ def new_node(
     node.type = type
     node.restore = restore
     node.sequence = next(SEQUENCE)
+    frame, node.code = outside(getframe(1))
+    node.at = frame.f_lasti
+    if WATCHERS:
+        watch_node(node, inputs)
     return node
+
+
+_held: ContextVar[list[tuple[Node, tuple[Any, ...]]] | None] = ContextVar(
+    "gradcore_held_nodes", default=None
+)
+
+
+@contextlib.contextmanager
+def nodes_held() -> Iterator[None]:
+    """Show special modes the nodes that are made within it at its end, with what is saved then."""
+    outer = _held.get()
+    held: list[tuple[Node, tuple[Any, ...]]] = []
+    _held.set(held)
+    try:
+        yield
+    finally:
+        _held.set(outer)
+    for node, inputs in held:
+        watch_node(node, inputs)
+
+
+def watch_node(node: Node, inputs: tuple[Any, ...]) -> None:
+    """Show the special modes that are on a new node, and the Tensors that were operated on."""
+    held = _held.get()
+    if held is not None:
+        held.append((node, inputs))
+        return
+    for watcher in tuple(WATCHERS):
+        watcher.recorded(node, inputs)
+
+
+def watch_tensor(t: Tensor) -> None:
+    """Show the special modes that are on a new Tensor."""
+    for watcher in tuple(WATCHERS):
+        watcher.made(t)
+
+
+def watch(t: Tensor, *inputs: Any) -> None:
+    """`watch_tensor` for the output of an operation, after `watch_node` for its node."""
+    if t._node is not None:
+        watch_node(t._node, inputs)
+    watch_tensor(t)
+
+
+class Packed:
+    """What stands for a saved array that a user's hook has packed.
+
+    Attributes:
+        content: what the hook gave for it.
+        unpack: the function that makes a Tensor of that.
+        shape: of the array, and
+        type: its dtype and device, which the Tensor must have again.
+    """
+
+    __slots__ = ("content", "shape", "type", "unpack")
+
+    def __init__(
+        self,
+        content: Any,
+        unpack: Callable[[Any], Any],
+        shape: tuple[int, ...],
+        type: TensorType,
+    ) -> None:
+        self.content = content
+        self.unpack = unpack
+        self.shape = shape
+        self.type = type
+
+    def tensor(self) -> Tensor:
+        """What was packed.
+
+        Raises:
+            ArgumentTypeError: the hook gave no Tensor.
+            ShapeError: or one of another shape.
+        """
+        t: Any = self.unpack(self.content)
+        if not hasattr(t, "_array"):
+            raise ArgumentTypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of "
+                f"type {type(t).__qualname__}."
+            )
+        if t._shape != self.shape:
+            raise ShapeError(
+                f"the unpack_hook of a saved tensor of size {list(self.shape)} gave one of size "
+                f"{list(t._shape)}."
+            )
+        found: Tensor = t if t._type is self.type else t.to(self.type.device, self.type.dtype)
+        return found
+
+
+class PackedValues(tuple[Any, ...]):
+    """What a node has saved, of which some is packed; also a tuple within that."""
+
+    __slots__ = ()
+
+    def unpacked(self) -> tuple[Any, ...]:
+        """The arrays themselves."""
+        return tuple([_unpacked(value) for value in self])
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, Packed):
+        return value.tensor()._array
+    return value.unpacked() if isinstance(value, PackedValues) else value
 
 
 class AccumulateGrad:
@@ -281,7 +475,39 @@ _OUTPUT_OF: Final = Pullback(
 
 def output_of(node: Node, number: int, type: TensorType) -> Node:
     """The node that stands for output `number` of a `node` with several."""
-    return new_node(_OUTPUT_OF, (node,), (number,), type)
+    node.pullback.several = True
+    output = Node()
+    output.pullback = _OUTPUT_OF
+    output.edges = (node,)
+    output.saved = (number,)
+    output.type = type
+    output.restore = None
+    output.sequence = next(SEQUENCE)
+    output.code, output.at = node.code, node.at
+    return output
+
+
+class GradientEdge(NamedTuple):
+    """The place in a graph where the gradient of a Tensor is computed.
+
+    `get_gradient_edge` makes it; `backward` and `grad` take it in place of the Tensor, which need
+    not be kept for that.
+
+    Attributes:
+        node: the function that made the Tensor; `AccumulateGrad` of a leaf.
+        output_nr: which output of it the Tensor was.
+        ownership_token: what `backward` and `grad` know of the Tensor: its shape and type.
+    """
+
+    node: Any
+    output_nr: int
+    ownership_token: Any = None
+
+
+def stand_for_same(a: Node, b: Node) -> bool:
+    """Whether two nodes stand for the same one of several outputs of a node."""
+    both = a.pullback.rules is b.pullback.rules is _OUTPUT_OF.rules
+    return both and a.edges[0] is b.edges[0] and a.saved == b.saved
 
 
 def function_of(edge: Edge) -> tuple[Node | AccumulateGrad, int]:

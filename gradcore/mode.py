@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Generator
 from contextvars import ContextVar, copy_context
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
+
+from .errors import GraphError
+
+if TYPE_CHECKING:
+    from .graph import Node
+    from .tensor import Tensor
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "no_grad",
     "set_grad_enabled",
     "use_deterministic_algorithms",
@@ -32,6 +40,25 @@ _recording: ContextVar[bool] = ContextVar("gradcore_recording", default=True)
 is_grad_enabled = _recording.get
 """True where operations are recorded."""
 
+_inference: ContextVar[_Inference | None] = ContextVar("gradcore_inference", default=None)
+
+_asked_for: ContextVar[bool] = ContextVar("gradcore_asked_for", default=False)
+"""In inference mode, where nothing is recorded: what the switches of recording say."""
+
+
+def is_recording_asked_for() -> bool:
+    """True where operations are recorded, or would be outside inference mode."""
+    return _recording.get() if _inference.get() is None else _asked_for.get()
+
+
+def _ask_for_recording(mode: bool) -> None:
+    (_recording if _inference.get() is None else _asked_for).set(mode)
+
+
+def is_inference_mode_enabled() -> bool:
+    """True in `inference_mode`."""
+    return _inference.get() is not None
+
 
 class _GradMode:
     """Base of the switches: a context manager and a decorator of functions and generators."""
@@ -39,11 +66,11 @@ class _GradMode:
     _mode: bool
 
     def __init__(self) -> None:
-        self._outer: list[bool] = []
+        self._outer: list[Any] = []
 
     def __enter__(self) -> None:
-        self._outer.append(_recording.get())
-        _recording.set(self._mode)
+        self._outer.append(is_recording_asked_for())
+        _ask_for_recording(self._mode)
 
     def __exit__(
         self,
@@ -51,7 +78,7 @@ class _GradMode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _recording.set(self._outer.pop())
+        _ask_for_recording(self._outer.pop())
 
     def _fresh(self) -> _GradMode:
         return type(self)()
@@ -124,36 +151,168 @@ class set_grad_enabled(_GradMode):
     def __init__(self, mode: bool) -> None:
         super().__init__()
         self._mode = bool(mode)
-        self._before = _recording.get()
-        _recording.set(self._mode)
+        self._before = is_recording_asked_for()
+        _ask_for_recording(self._mode)
 
     def __enter__(self) -> None:
         # The constructor has switched already; what held before it comes back at the end.
         self._outer.append(self._before)
-        _recording.set(self._mode)
+        _ask_for_recording(self._mode)
 
     def _fresh(self) -> _GradMode:
         switch = set_grad_enabled.__new__(set_grad_enabled)
         _GradMode.__init__(switch)
-        switch._mode, switch._before = self._mode, _recording.get()
+        switch._mode, switch._before = self._mode, is_recording_asked_for()
         return switch
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Run every call of `function` in this mode, and undo the switch made here."""
-        _recording.set(self._before)
+        _ask_for_recording(self._before)
         return super().__call__(function)
 
     def __repr__(self) -> str:
         return f"set_grad_enabled(mode={self._mode})"
 
 
-def inference_mode(mode: bool = True) -> no_grad:
-    """Not implemented yet; `no_grad` gives the same values.
+class inference_mode(_GradMode):
+    """`no_grad` for results that no graph will ever need: they are inference tensors.
 
-    Raises:
-        NotImplementedError: always.
+    An inference tensor (`Tensor.is_inference()`) has no version, cannot be written to outside of
+    the mode, and cannot be saved for a backward pass; `clone()` outside gives a normal Tensor.
+    Views of normal Tensors made in the mode are normal, and so is what is made of inference tensors
+    outside, but for views. Within the mode nothing is recorded, also under `enable_grad`.
+
+    It saves no time over `no_grad`, but finds results that are used where they must not be. While
+    inference tensors exist, every operation looks whether it has met one.
+
+    A context manager and a decorator (``@inference_mode()`` or ``@inference_mode``), also of
+    generators. Holds for the thread or asynchronous task.
+
+    Args:
+        mode: False ends the mode, and records, for the extent.
     """
-    raise NotImplementedError("inference_mode is not implemented yet: use no_grad().")
+
+    def __new__(cls, mode: Any = True) -> Any:
+        """Decorate a function at once where the class itself is used as the decorator."""
+        switch = super().__new__(cls)
+        if isinstance(mode, bool):
+            return switch
+        switch.__init__()  # type: ignore[misc]
+        return switch(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        outer = _inference.get()
+        self._outer.append((outer, _recording.get(), _asked_for.get()))
+        _inference.set((outer or _Inference()) if self.mode else None)
+        _recording.set(not self.mode)
+        _asked_for.set(False)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        inference, recording, asked_for = self._outer.pop()
+        _inference.set(inference)
+        _recording.set(recording)
+        _asked_for.set(asked_for)
+
+    def _fresh(self) -> inference_mode:
+        switch: inference_mode = inference_mode(self.mode)
+        return switch
+
+
+class Watcher(Protocol):
+    """What a special mode does with all that operations make."""
+
+    def made(self, t: Tensor) -> None:
+        """`t` was made, perhaps as the output of an operation."""
+
+    def recorded(self, node: Node, inputs: tuple[Any, ...]) -> None:
+        """`node` was made by an operation; `inputs` are its Tensors as far as they are known."""
+
+
+WATCHERS: Final[list[Watcher]] = []
+"""The special modes that are on in any thread, each of which finds out whether it is in this one.
+
+In normal running there are none, which is all that the paths on which operations run look at.
+"""
+
+_watching: dict[Watcher, int] = {}
+_LOCK: Final = threading.RLock()  # __del__ may run where it is held
+
+
+class Watching:
+    """Has a watcher called as long as it lives.
+
+    The value of the ContextVar that switches a mode on holds it, so that a task which was started
+    in the mode is watched also after the mode has ended elsewhere.
+    """
+
+    __slots__ = ("_watcher",)
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        with _LOCK:
+            _watching[watcher] = _watching.get(watcher, 0) + 1
+            if watcher not in WATCHERS:
+                WATCHERS.append(watcher)
+
+    def __del__(self) -> None:
+        with _LOCK:
+            _watching[self._watcher] -= 1
+            if not _watching[self._watcher]:
+                WATCHERS.remove(self._watcher)
+
+
+class _Inference:
+    """What inference tensors hold: while one lives, operations look for them."""
+
+    __slots__ = ("_watching",)
+
+    def __init__(self) -> None:
+        self._watching = Watching(_INFERENCE)
+
+
+class _InferenceWatcher:
+    """Marks what is made in inference mode, and keeps it out of graphs."""
+
+    def made(self, t: Tensor) -> None:
+        """Mark `t`."""
+        inference = _inference.get()
+        if inference is not None:
+            t._inference = inference
+
+    def recorded(self, node: Node, inputs: tuple[Any, ...]) -> None:
+        """Refuse a node that has saved an inference tensor.
+
+        Raises:
+            GraphError: it has.
+        """
+        for t in inputs:
+            if getattr(t, "_inference", None) is not None:
+                for value in node.saved or ():
+                    if value is t._array:
+                        raise GraphError(INFERENCE_SAVED)
+
+
+INFERENCE_SAVED: Final = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in "
+    "inference mode in computation tracked by autograd. To work around this, you can make a clone "
+    "to get a normal tensor and use it in autograd, or use `no_grad()` instead of "
+    "`inference_mode()`."
+)
+
+_INFERENCE: Final = _InferenceWatcher()
+
+
+saved_tensors_policy: ContextVar[str] = ContextVar("gradcore_saved_policy", default="error")
+"""What a write to a value that a graph has saved does; see `saved.py`."""
 
 
 checked_indices: ContextVar[bool] = ContextVar("gradcore_checked_indices", default=False)

@@ -45,6 +45,7 @@ from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from .graph import (
     CONSTANT,
+    INNER,
     METADATA,
     OUTPUT,
     SCALAR,
@@ -52,9 +53,12 @@ from .graph import (
     Node,
     Pullback,
     Rule,
+    getframe,
     new_node,
+    outside,
+    watch,
 )
-from .mode import is_grad_enabled
+from .mode import WATCHERS, is_grad_enabled
 from .namespace import Namespace
 from .samples import Bad, Maker, Sample, over, over_pairs
 from .symbols import NoSuchLoop, NotElementwise, Symbol
@@ -89,6 +93,7 @@ class Op:
         array_api: its name in the array API standard, if it has one.
         kind: `"unary"`, `"binary"`, `"comparison"`, `"primitive"` or `"composite"`.
         differentiable: False where no gradient flows through any input.
+        in_place: whether Tensor has each method also in a form that writes into its first operand.
         samples: makes the arguments that the suite runs it on.
         errors: makes calls that must raise.
         rules: the elementwise rules, where it has them.
@@ -102,6 +107,7 @@ class Op:
     array_api: str | None
     kind: str
     differentiable: bool
+    in_place: bool
     samples: Callable[[Maker], Sequence[Sample]] | None
     errors: Callable[[Maker], Sequence[Bad]] | None
     rules: tuple[Formula | None, ...] = field(default=())
@@ -137,6 +143,7 @@ def public(
     array_api: str | None = None,
     kind: str = "composite",
     differentiable: bool = True,
+    in_place: bool = False,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
     rules: tuple[Formula | None, ...] = (),
@@ -157,6 +164,7 @@ def public(
             array_api,
             kind,
             differentiable,
+            in_place,
             samples,
             errors,
             rules,
@@ -175,6 +183,33 @@ def parameters(rule: Formula) -> tuple[str, ...]:
     """The names of a rule's parameters."""
     code = rule.__code__
     return code.co_varnames[: code.co_argcount]
+
+
+_SAVED_NAMES: Final[dict[str, dict[str, str]]] = {
+    "pow": {"b": "exponent"},
+    "norm": {"p": "ord"},
+    "getitem": {"index": "indices"},
+    "mm": {"b": "mat2"},
+    "bmm": {"b": "mat2"},
+    "mse_loss": {"b": "target"},
+    "l1_loss": {"b": "target"},
+    "smooth_l1_loss": {"b": "target"},
+    "huber_loss": {"b": "target"},
+}
+"""PyTorch's names for saved values where they do not follow from the letters of the rules."""
+
+
+def saved_names(op: str, layout: tuple[str, ...], letters: tuple[str, ...]) -> tuple[str, ...]:
+    """PyTorch's names for the saved values that the rules of `op` call as in `layout`."""
+    names = {"y": "result"}
+    if letters:
+        names[letters[0]] = "self"
+    if letters == ("a", "b"):
+        names["b"] = "other"
+    names.update(_SAVED_NAMES.get(op, {}))
+    for letter in letters:
+        names[f"{letter}_shape"] = f"{names.get(letter, letter)}_sym_sizes"
+    return tuple([names.get(letter, letter) for letter in layout])
 
 
 def camel(name: str) -> str:
@@ -333,7 +368,8 @@ class _Elementwise:
                 tuple(numbers),
                 pure=True,
                 elementwise=True,
-                names=layout,
+                names=saved_names(self.name, layout, self.letters),
+                letters=layout,
             )
         return found
 
@@ -393,6 +429,7 @@ class _Elementwise:
                 tuple(values[n] for n in self.layout(wanted)),
                 y_type,
                 restore,
+                tuple(tensors),
             )
         return out
 
@@ -575,6 +612,7 @@ def unary(
     array_api: str | None = None,
     methods: Sequence[str] | None = None,
     path: str | None = None,
+    in_place: bool = True,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
 ) -> Callable[[F], F]:
@@ -594,6 +632,7 @@ def unary(
         array_api: its name in the array API standard.
         methods: Tensor's names for it; the function's own by default.
         path: where it stands in the library, if not at the top.
+        in_place: as in `Op`.
         samples: as in `Op`; real numbers in [-2, 2) by default.
         errors: as in `Op`.
     """
@@ -646,11 +685,19 @@ def unary(
                 n.type = kind
                 n.restore = None
                 n.sequence = next(SEQUENCE)
+                frame = getframe(1)
+                code = frame.f_code
+                if code.co_filename in INNER:
+                    frame, code = outside(frame)
+                n.code = code
+                n.at = frame.f_lasti
                 t._node = n
                 t._requires_grad = True
             else:
                 t._node = None
                 t._requires_grad = False
+            if WATCHERS:
+                watch(t, input)
             return t
 
         op.call = call
@@ -664,6 +711,7 @@ def unary(
             array_api=array_api,
             path=path,
             differentiable=rule is not None,
+            in_place=in_place,
             samples=samples or over(-2.0, 2.0),
             errors=errors,
         )
@@ -752,6 +800,8 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         if chosen is None or not is_grad_enabled():
             t._node = None
             t._requires_grad = False
+            if WATCHERS:
+                watch(t, input, other)
             return t
         pullback, saves_y, saves_a, saves_b = chosen
         n: Node = Node()
@@ -775,8 +825,16 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         n.type = kind
         n.restore = restore
         n.sequence = next(SEQUENCE)
+        frame = getframe(1)
+        code = frame.f_code
+        if code.co_filename in INNER:
+            frame, code = outside(frame)
+        n.code = code
+        n.at = frame.f_lasti
         t._node = n
         t._requires_grad = True
+        if WATCHERS:
+            watch(t, input, other)
         return t
 
     return call
@@ -799,6 +857,7 @@ def binary(
     scalar_graph: str | None = None,
     reflected_graph: str | None = None,
     path: str | None = None,
+    in_place: bool = True,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
 ) -> Callable[[F], F]:
@@ -816,6 +875,7 @@ def binary(
         array_api: its name in the array API standard.
         methods: Tensor's names for it.
         path: where it stands in the library.
+        in_place: as in `Op`.
         samples: as in `Op`; all ways of broadcasting numbers in [-2, 2) by default.
         errors: as in `Op`.
         reflected: Tensor's name for it with the operands exchanged, for example `"__rsub__"`.
@@ -855,6 +915,7 @@ def binary(
             array_api=array_api,
             path=path,
             differentiable=rule_a is not None,
+            in_place=in_place,
             samples=samples or over_pairs(),
             errors=errors,
         )
@@ -991,7 +1052,14 @@ class _Primitive:
         if joint is not None:
             rules = [_picker(i) for i, want in enumerate(wanted) if want]
         pullback = Pullback(
-            self.graph, tuple(rules), sources, tuple(numbers), joint, pure=True, names=layout
+            self.graph,
+            tuple(rules),
+            sources,
+            tuple(numbers),
+            joint,
+            pure=True,
+            names=saved_names(self.name, layout, self.letters),
+            letters=layout,
         )
         at = [self.values.index(n) for n in layout]
         return pullback, _getter(at) if at else None
@@ -1023,11 +1091,11 @@ class _Primitive:
         pullback, getter, flows = found
         edges = tuple([t._node or t for t, flow in zip(inputs, flows, strict=True) if flow])
         if getter is None:
-            return new_node(pullback, edges, (), y_type)
+            return new_node(pullback, edges, (), y_type, None, tuple(inputs))
         shapes: tuple[Any, ...] = tuple([t._shape for t in inputs])
         count = len(shapes)
         saved = getter((y, *args[:count], *shapes, *args[count:]))
-        return new_node(pullback, edges, saved, y_type)
+        return new_node(pullback, edges, saved, y_type, None, tuple(inputs))
 
     def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         """The error to raise where NumPy or CuPy raised `error`."""
@@ -1167,11 +1235,15 @@ def primitive(
             node.type = y_type
             node.restore = None
             node.sequence = next(SEQUENCE)
+            frame, node.code = outside(getframe(1))
+            node.at = frame.f_lasti
             out._node = node
             out._requires_grad = True
         else:
             out._node = None
             out._requires_grad = False
+        if WATCHERS:
+            watch(out, x)
         return out
 
     def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
@@ -1211,11 +1283,15 @@ def primitive(
             node.type = y_type
             node.restore = None
             node.sequence = next(SEQUENCE)
+            frame, node.code = outside(getframe(1))
+            node.at = frame.f_lasti
             out._node = node
             out._requires_grad = True
         else:
             out._node = None
             out._requires_grad = False
+        if WATCHERS:
+            watch(out, a, b)
         return out
 
     def apply_several(*args: Any) -> Tensor:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -23,9 +23,11 @@ from .errors import (
     GraphError,
     ShapeError,
 )
-from .graph import Node, function_of
+from .graph import Node, function_of, watch_tensor
 from .hooks import Hooks, RemovableHandle, register
-from .storage import deep_copy
+from .mode import WATCHERS, is_grad_enabled, is_inference_mode_enabled
+from .storage import deep_copy, owner
+from .versions import version
 
 if TYPE_CHECKING:
     from .graph import AccumulateGrad, Edge
@@ -66,11 +68,14 @@ class Tensor(Operations):
         "_array",
         "_grad",
         "_hooks",
+        "_inference",
         "_lift",
         "_node",
         "_requires_grad",
         "_shape",
         "_type",
+        "_view",
+        "_views",
     )
 
     _array: Array
@@ -79,8 +84,11 @@ class Tensor(Operations):
     _node: Node | None
     _grad: Tensor | None
     _hooks: Hooks  # of a leaf, once something is registered; see _own_hooks
-    _lift: tuple[Any, ...]  # of a Lifted only
+    _inference: Any  # of an inference tensor; see `inference_mode`. Empty at first, as are the next
+    _lift: tuple[Any, ...]  # of a Lifted
     _requires_grad: bool
+    _view: View  # of a view: what it is a view of
+    _views: Views  # of what has views: the views
 
     __array_priority__ = 1000
 
@@ -199,6 +207,11 @@ class Tensor(Operations):
                     "var_no_grad = var.detach()."
                 )
             return
+        if flag and WATCHERS and is_inference(self) and not is_inference_mode_enabled():
+            raise GraphError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                "allowed."
+            )
         self._requires_grad = bool(flag)
 
     @property
@@ -270,7 +283,7 @@ class Tensor(Operations):
         if not self._requires_grad:
             raise GraphError("can't retain_grad on Tensor that has requires_grad=False.")
         if self._node is not None and not self.retains_grad:
-            self._node.hooks.retained.append(weakref.ref(self))
+            self._node.hooks.retained.append(ref(self))
 
     @property
     def retains_grad(self) -> bool:
@@ -279,13 +292,24 @@ class Tensor(Operations):
         return hooks is not None and any(held() is self for held in hooks.retained)
 
     def detach(self) -> Tensor:
-        """The same values without their history: a new leaf that shares memory."""
-        return new_tensor(self._array, self._type, self._shape)
+        """The same values without their history: a new leaf that shares memory and version."""
+        t = new_tensor(self._array, self._type, self._shape)
+        if WATCHERS:
+            inherit_inference(t, self)
+        return t
 
     @property
     def data(self) -> Tensor:
-        """The same values without their history: a new leaf that shares memory. Can be set."""
-        return self.detach()
+        """The same values without their history: a new leaf that shares memory. Can be set.
+
+        What is written to it does not count for the version of this Tensor, so that a backward
+        which needs the old values does not notice: `detach` is safer.
+        """
+        t = self.detach()
+        t._view = view = View()
+        view.parent = view.function = view.argument = view.creation = None
+        view.writes = 0
+        return t
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -299,6 +323,35 @@ class Tensor(Operations):
                 f"dtype, not {value.dtype}."
             )
         self._array, self._type, self._shape = value._array, value._type, value._shape
+        if WATCHERS:
+            inherit_inference(self, value)
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was written to by in-place operations.
+
+        Raises:
+            GraphError: it is an inference tensor.
+        """
+        if WATCHERS and is_inference(self):
+            raise GraphError("Inference tensors do not track version counter.")
+        root = root_of(self)
+        own = getattr(root, "_view", None)
+        return version(self._array) if own is None else own.writes
+
+    @property
+    def _base(self) -> Tensor | None:
+        """What this is a view of, or None."""
+        root = root_of(self)
+        return None if root is self else root
+
+    def _is_view(self) -> bool:
+        """True if another Tensor is the base of this one."""
+        return root_of(self) is not self
+
+    def is_inference(self) -> bool:
+        """True if it was made in `inference_mode`."""
+        return is_inference(self)
 
     def _own_hooks(self) -> Hooks:
         """What is registered on this leaf."""
@@ -444,9 +497,6 @@ class Tensor(Operations):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and not self._shape else format(str(self), spec)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        _not_in_place("x[index] = value")
-
     def __copy__(self) -> Tensor:
         return new_tensor(self._array, self._type, self._shape, self._requires_grad)
 
@@ -515,29 +565,6 @@ def _rebuild(array: np.ndarray[Any, Any], device: str, requires_grad: bool) -> T
     return wrap(target.backend.send(array, target), requires_grad)
 
 
-def _not_in_place(what: str) -> NoReturn:
-    raise NotImplementedError(
-        f"{what}: in-place operations are not implemented yet; write it out of place."
-    )
-
-
-def _in_place(name: str) -> Any:
-    def operate(self: Tensor, *args: Any, **kwargs: Any) -> NoReturn:
-        _not_in_place(name)
-
-    operate.__name__ = name
-    return operate
-
-
-_IN_PLACE = """
-    __iadd__ __isub__ __imul__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __imatmul__ __iand__
-    __ior__ __ixor__ add_ sub_ mul_ div_ pow_ copy_ fill_ zero_ clamp_ neg_ exp_ sqrt_ masked_fill_
-    index_put_ normal_ uniform_ detach_
-"""
-for _name in _IN_PLACE.split():
-    setattr(Tensor, _name, _in_place(_name))
-
-
 def new_tensor(
     array: Array,
     type: TensorType,
@@ -553,6 +580,8 @@ def new_tensor(
     t._node = node
     t._grad = None
     t._requires_grad = requires_grad
+    if WATCHERS:
+        watch_tensor(t)
     return t
 
 
@@ -561,6 +590,97 @@ def wrap(array: Array, requires_grad: bool = False) -> Tensor:
     if array.__class__ is not np.ndarray and isinstance(array, np.ndarray):
         array = np.asarray(array)  # numpy.matrix and masked arrays compute otherwise
     return new_tensor(array, type_of(array), array.shape, requires_grad)
+
+
+class View:
+    """How a Tensor is a view of another one.
+
+    Attributes:
+        parent: what it is a view of, perhaps a view itself. None for what `Tensor.data` gives,
+            which counts its own writes.
+        function: `function(parent, argument)` makes it again.
+        argument: see there.
+        creation: why its history cannot follow a write: "no_grad", "inference", or the name of the
+            function that gave it as one of several views, with its number. None if it can.
+        writes: counted where there is no parent.
+    """
+
+    __slots__ = ("argument", "creation", "function", "parent", "writes")
+
+    parent: Tensor | None
+    function: Callable[[Tensor, Any], Tensor] | None
+    argument: Any
+    creation: str | tuple[str, int] | None
+    writes: int
+
+
+class Views(list["ref[Tensor]"]):
+    """The views of a Tensor, among them some that are gone.
+
+    Attributes:
+        limit: the length at which those are taken out.
+    """
+
+    __slots__ = ("limit",)
+
+    def __init__(self) -> None:
+        self.limit = 16
+
+
+def as_view(
+    y: Tensor,
+    x: Tensor,
+    function: Callable[[Tensor, Any], Tensor],
+    argument: Any,
+    creation: str | tuple[str, int] | None = None,
+) -> Tensor:
+    """Note of `y`, which is `function(x, argument)`, that it is a view, if it shares memory."""
+    base = getattr(y._array, "base", None)  # a traced array has none
+    if base is None:
+        return y
+    a = x._array
+    if base is not a and base is not a.base and owner(base) is not owner(a):
+        return y
+    if WATCHERS:
+        inherit_inference(y, x)
+    view = View()
+    view.parent = x
+    view.function = function
+    view.argument = argument
+    if creation is None:
+        outer = getattr(x, "_view", None)
+        creation = None if outer is None else outer.creation
+        if creation is None and not is_grad_enabled():
+            creation = "inference" if is_inference_mode_enabled() else "no_grad"
+    view.creation = creation
+    y._view = view
+    views = getattr(x, "_views", None)
+    if views is None:
+        views = x._views = Views()
+    elif len(views) >= views.limit:
+        views[:] = [held for held in views if held() is not None]
+        views.limit = 2 * len(views) + 16
+    views.append(ref(y))
+    return y
+
+
+def is_inference(t: Tensor) -> bool:
+    """True if `t` was made in `inference_mode`."""
+    return getattr(t, "_inference", None) is not None
+
+
+def inherit_inference(t: Tensor, source: Tensor) -> None:
+    """Let `t`, which shares memory with `source`, be an inference tensor if that is one."""
+    t._inference = getattr(source, "_inference", None)
+
+
+def root_of(t: Tensor) -> Tensor:
+    """What `t` is a view of in the end; itself, if it is none."""
+    while True:
+        view = getattr(t, "_view", None)
+        if view is None or view.parent is None:
+            return t
+        t = view.parent
 
 
 def edge_of(t: Tensor) -> Edge:

@@ -1297,7 +1297,7 @@ def _check_numpy(op: Op, sample: Sample, plain: list[Any]) -> None:
                 expected = _flattened(function(*args, **kwargs))
             except Exception:
                 continue  # PyTorch takes more than NumPy: a dimension of 0-d, a squeeze of 2
-            face_op = Op(face, adapter, face, (), {}, None, op.kind, False, None, None)
+            face_op = Op(face, adapter, face, (), {}, None, op.kind, False, False, None, None)
             call = _Call(face_op, Sample(args, kwargs))
             found = call.run(call.tensors)
         assert len(found) == len(expected), f"{op.path}: {len(found)} results for np.{face}."

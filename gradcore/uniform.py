@@ -60,7 +60,8 @@ class Uniform:
     def restored(self, shape: tuple[int, ...], type: TensorType) -> Uniform:
         """The adjoint of broadcasting from `shape`, in the dtype and on the device of `type`."""
         count = math.prod(self.shape) // max(1, math.prod(shape))
-        value = self.value.item() * count  # which float16 may not hold
+        # The count may be more than float16 holds; the sum of no elements is 0, not nan * 0.
+        value = self.value.item() * count if count else 0.0
         if isinstance(value, complex) and not type.dtype.is_complex:
             value = value.real
         return Uniform(value, shape, type)

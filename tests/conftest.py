@@ -9,6 +9,7 @@ from hypothesis import settings
 
 import gradcore
 from gradcore import printing
+from gradcore.mode import WATCHERS
 
 settings.register_profile("default", deadline=None, max_examples=50, database=None)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
@@ -21,6 +22,7 @@ def global_state():
         "grad mode": gradcore.is_grad_enabled(),
         "default dtype": gradcore.get_default_dtype(),
         "print options": repr(printing.get_printoptions()),
+        "special modes": list(WATCHERS),
         "NumPy's error handling": np.geterr(),
         "NumPy's print options": repr(np.get_printoptions()),
     }

@@ -520,7 +520,7 @@ def test_inputs_must_require_grad_and_be_tensors():
     x = leaf(1.0)
     with pytest.raises(RuntimeError, match="One of the differentiated Tensors does not require"):
         grad(x * 2.0, constant(1.0))
-    with pytest.raises(TypeError, match="must be Tensors, not float"):
+    with pytest.raises(TypeError, match="have to be Tensors or GradientEdges, but got float"):
         grad(x * 2.0, [1.0])
     with pytest.raises(ValueError, match="non-empty inputs"):
         grad(x * 2.0, [])

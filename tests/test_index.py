@@ -223,11 +223,6 @@ def test_short_integer_tensors_are_no_index(dtype):
         wrap(np.ones(3))[wrap(np.array([0], dtype))]
 
 
-def test_item_assignment_is_not_there_yet():
-    with pytest.raises(NotImplementedError):
-        wrap(np.ones(3))[0] = 1.0
-
-
 @st.composite
 def gathered(draw):
     shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)))

@@ -40,7 +40,7 @@ def test_a_node_says_what_it_has_saved():
     y = gd.exp(x)
     report = graph_report(y.sum())
     exp = by_name(report)["Exp"]
-    assert (exp.number, exp.nbytes, exp.freed, exp.source) == (0, 1200, False, None)
+    assert (exp.number, exp.nbytes, exp.freed) == (0, 1200, False)
     (saved,) = exp.saved
     assert saved.role == "output"
     assert saved.shape == (100, 3)
@@ -201,7 +201,7 @@ def test_the_source_line_is_shown_if_it_was_noted():
     y.grad_fn.metadata["traceback_"] = ['  File "main"\n', '  File "model.py", line 3\n']
     (entry,) = graph_report(y).entries
     assert entry.source == 'File "model.py", line 3'
-    assert 'at File "model.py", line 3' in str(graph_report(y))
+    assert str(graph_report(y)).splitlines()[3].endswith('  File "model.py", line 3')
 
 
 def test_a_graph_may_be_long():
@@ -226,8 +226,9 @@ def test_the_table_shows_the_largest():
     text = str(graph_report([y, *w]))
     assert text.startswith("kept alive: 3.20 KiB by 160 nodes; 124 B by 31 leaves\n")
     rows = text.splitlines()[2:]
-    assert rows[0].split() == ["memory", "node", "or", "leaf", "saved"]
-    assert re.fullmatch(r" *160 B  #158 ExpBackward0 +output: \(40,\) float32", rows[1])
+    assert rows[0].split() == ["memory", "node", "or", "leaf", "saved", "line"]
+    line = r"[^ ]*test_inspection.py:\d+ in test_the_table_shows_the_largest"
+    assert re.fullmatch(rf" *160 B  #158 ExpBackward0 +output: \(40,\) float32 +{line}", rows[1])
     assert re.fullmatch(r" *840 B  20 more nodes", rows[21])
     assert re.fullmatch(r" *0 B  120 nodes +nothing is saved", rows[22])
     assert re.fullmatch(r" *44 B  11 more leaves", rows[-1])
@@ -258,8 +259,9 @@ def test_jupyter_shows_the_table():
     report = graph_report(x.exp(), params={"<b>&x": x})
     cells = Cells(report._repr_html_()).cells
     assert cells[0] == str(report).splitlines()[0]
-    assert cells[4:7] == ["12 B", "#0 ExpBackward0", "output: (3,) float32"]
-    assert cells[7:] == ["12 B", "<b>&x", "(3,) float32"]
+    assert cells[5:8] == ["12 B", "#0 ExpBackward0", "output: (3,) float32"]
+    assert cells[8].endswith(" in test_jupyter_shows_the_table")
+    assert cells[9:] == ["12 B", "<b>&x", "(3,) float32", ""]
     assert html.escape("<b>&x") in report._repr_html_()
 
 

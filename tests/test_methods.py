@@ -16,7 +16,10 @@ LISTED = {
 
 
 def attached():
-    return {name for op in OPS.values() for name in op.methods}
+    methods = {name for op in OPS.values() for name in op.methods}
+    return methods | {name for name in vars(gd.Tensor) if name[-1] == "_" and name[0] != "_"} - {
+        "requires_grad_"
+    }
 
 
 @pytest.mark.parametrize("name", sorted(attached()))

@@ -308,3 +308,14 @@ def test_an_expanded_parameter_is_refused():
     p = gd.ones(1).expand(4).detach().requires_grad_()
     with pytest.raises(RuntimeError, match="single memory location"):
         gd.optim.SGD([p], lr=1.0)
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
+def test_a_step_between_two_backwards_of_one_graph_is_found(optimizer):
+    w = gd.tensor([1.0, 2.0], requires_grad=True)
+    loss = (w * w).sum()
+    loss.backward(retain_graph=True)
+    optimizer([w], lr=0.1).step()
+    assert w._version == 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

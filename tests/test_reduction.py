@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-import gradcore  # noqa: F401
+import gradcore
 from gradcore import dtypes, errors
 from gradcore.autograd import grad
 from gradcore.op import OPS
@@ -431,3 +431,12 @@ def test_values_and_two_orders_are_pytorchs(number, torch, rng):
     for ours_, theirs_ in zip(*orders, strict=True):
         for a, b in zip(ours_, theirs_, strict=len(ours_) == len(theirs_)):
             check(a, b)
+
+
+@pytest.mark.parametrize("dim", [None, 0])
+def test_a_mean_over_more_elements_than_float16_can_count_has_a_gradient(dim):
+    n = 1 << 17
+    x = gradcore.ones(n, dtype=dtypes.float16).requires_grad_()
+    y = x.mean() if dim is None else x.mean(dim)
+    y.backward(gradcore.tensor(1024.0, dtype=dtypes.float16))
+    assert x.grad.tolist() == [1024.0 / n] * n

@@ -926,44 +926,16 @@ def test_gradients_of_rounded_quotients_are_zero(mode):
 
 # what is not there yet says so ---------------------------------------------------------------
 
-IN_PLACE = {
-    "x += 1": lambda x: x.__iadd__(1),
-    "x -= 1": lambda x: x.__isub__(1),
-    "x *= 2": lambda x: x.__imul__(2),
-    "x /= 2": lambda x: x.__itruediv__(2),
-    "x **= 2": lambda x: x.__ipow__(2),
-    "x[0] = 1": lambda x: x.__setitem__(0, 1),
-    "add_": lambda x: x.add_(1),
-    "mul_": lambda x: x.mul_(2),
-    "zero_": lambda x: x.zero_(),
-    "fill_": lambda x: x.fill_(1),
-    "copy_": lambda x: x.copy_(x),
-    "clamp_": lambda x: x.clamp_(0),
-    "exp_": lambda x: x.exp_(),
-    "uniform_": lambda x: x.uniform_(),
-    "normal_": lambda x: x.normal_(),
-    "detach_": lambda x: x.detach_(),
-}
-
-
-@pytest.mark.parametrize("operation", IN_PLACE.values(), ids=IN_PLACE)
-def test_in_place_operations_are_refused(operation):
-    x = tensor([1, 2])
-    with pytest.raises(NotImplementedError, match="in-place operations are not implemented yet"):
-        operation(x)
-    assert x.tolist() == [1, 2]
-
 
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (gd.inference_mode, "inference_mode is not implemented yet"),
         (
             lambda: grad(leaf([1.0]) * 2, leaf([1.0]), is_grads_batched=True),
             "is_grads_batched is not implemented yet",
         ),
     ],
-    ids=["inference_mode", "batched"],
+    ids=["batched"],
 )
 def test_what_is_not_there_yet_says_so(call, match):
     with pytest.raises(NotImplementedError, match=match):

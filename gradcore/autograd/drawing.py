@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from ..errors import ArgumentError, MissingPackageError
-from ..graph import CONSTANT, OUTPUT, Edge, Node, function_of
+from ..graph import CONSTANT, OUTPUT, Edge, Node, function_of, where
 from ..tensor import Tensor, edge_of
 from .function import FunctionCtx
 from .inspection import (
@@ -97,6 +97,7 @@ def draw(
     params: Names = None,
     show_shapes: bool = True,
     show_saved: bool = False,
+    show_lines: bool = False,
     max_nodes: int = 500,
 ) -> Drawing:
     """The graph of some Tensors as a picture: leaves are boxes, operations ellipses.
@@ -107,6 +108,7 @@ def draw(
         show_shapes: write shapes and dtypes. Nodes do not know the shape of their output; it is
             written where it follows from what they have saved, or from those around them.
         show_saved: draw what the nodes have saved, too.
+        show_lines: write the lines of the user's program that recorded the nodes.
         max_nodes: at most so many nodes and leaves, those closest to the outputs.
 
     Returns:
@@ -134,7 +136,10 @@ def draw(
         is_output = any(edge is edge_of(t) for t in outputs)
         name = None if is_output and isinstance(edge, Node) else names.get(edge)
         kind = _LEAF if isinstance(edge, Tensor) else _NODE
-        lines.append(f"  {place} [label={_quoted(_label(edge, name, shapes))}, {kind}];")
+        text = _label(edge, name, shapes)
+        if show_lines and (line := where(edge)):
+            text.append(line)
+        lines.append(f"  {place} [label={_quoted(text)}, {kind}];")
     cut = []
     for edge, place in shown.items():
         if isinstance(edge, Node):

@@ -13,11 +13,24 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
 from ..device import TensorType
+from ..engine import with_history
 from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
-from ..graph import FREED, METADATA, Cotangents, Node, Pullback, Rule, new_node, output_of
-from ..mode import is_grad_enabled, no_grad
+from ..graph import (
+    FREED,
+    METADATA,
+    Cotangents,
+    Edge,
+    Node,
+    Packed,
+    Pullback,
+    Rule,
+    new_node,
+    output_of,
+)
+from ..mode import INFERENCE_SAVED, WATCHERS, is_grad_enabled, no_grad
 from ..op import recorded
-from ..tensor import Tensor, edge_of, new_tensor, outermost, wrap
+from ..packing import hooks_are_set, pack
+from ..tensor import Tensor, edge_of, is_inference, new_tensor, outermost, wrap
 from .forward_function import call_with_tangents
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -132,8 +145,12 @@ class FunctionCtx(_State):
         return tuple(
             [
                 value
-                if place == _AS_IT_IS or isinstance(value, Tensor)
-                else self._output(place, value)
+                if place != _AS_IT_IS and isinstance(value, Tensor)
+                else _unpacked_input(value)
+                if place == _AS_IT_IS
+                else self._output(
+                    place, value.tensor()._array if isinstance(value, Packed) else value
+                )
                 for place, value in zip(self._layout, held, strict=True)
             ]
         )
@@ -196,6 +213,47 @@ class FunctionCtx(_State):
             del self.__dict__[name]
         if found:
             self._output_attributes = found
+
+
+class _Held(tuple[Any, ...]):
+    """What was given to `save_for_backward`; packed once the history of each is known."""
+
+    __slots__ = ()
+
+
+class _PackedInput(Packed):
+    """A Packed that knows where the gradient of the Tensor goes."""
+
+    __slots__ = ("edge",)
+
+    edge: Edge | None
+
+
+def _unpacked_input(value: Any) -> Any:
+    """A Tensor kept as it is, with its history also where hooks have packed it."""
+    if not isinstance(value, _PackedInput):
+        return value
+    t = value.tensor()
+    if value.edge is None:
+        return t.detach()
+    return with_history(t._array, value.edge)
+
+
+def _pack_saved(ctx: FunctionCtx, node: Node) -> None:
+    """Have the hooks that are set pack what `save_for_backward` was given."""
+    assert node.saved is not None
+    packed: list[Any] = []
+    for place, value in zip(ctx._layout, node.saved[1], strict=True):
+        if value is None:
+            packed.append(None)
+        elif place == _AS_IT_IS:
+            p = pack(value)
+            q = _PackedInput(p.content, p.unpack, p.shape, p.type)
+            q.edge = edge_of(value) if value._requires_grad else None
+            packed.append(q)
+        else:
+            packed.append(pack(ctx._output(place, value)))
+    node.saved = (ctx, _Held(packed))
 
 
 class Function:
@@ -378,6 +436,8 @@ def _record(
     }
     held = []
     layout = []
+    if WATCHERS and any(t is not None and is_inference(t) for t in ctx._to_save):
+        raise GraphError(INFERENCE_SAVED)
     for t in ctx._to_save:
         number = made.get(id(t), _AS_IT_IS)
         layout.append(number)
@@ -386,20 +446,22 @@ def _record(
     ctx._layout = tuple(layout)
     ctx._release(made)
     needs = ctx.needs_input_grad
-    key = needs, bool(held)
+    key = needs, bool(held), len(outputs) > 1
     pullback = cls._pullbacks.get(key)
     if pullback is None:
-        pullback = cls._pullbacks[key] = _pullback(cls, *key)
+        pullback = cls._pullbacks[key] = _pullback(cls, *key[:2])
     type = outputs[differentiable.index(True)]._type
     node = new_node(
         pullback,
         tuple([edge_of(a) for a, need in zip(args, needs, strict=True) if need]),
-        (ctx, tuple(held)),
+        (ctx, _Held(held)),
         type,
     )
     ctx._node = weakref.ref(node)
     if len(outputs) == 1:
         ctx._edges = (ctx._node,)
+        if hooks_are_set():
+            _pack_saved(ctx, node)
         return (node,)
     edges = tuple(
         [
@@ -409,6 +471,8 @@ def _record(
     )
     # Weak: each of them holds the node, which holds ctx.
     ctx._edges = tuple([None if edge is None else weakref.ref(edge) for edge in edges])
+    if hooks_are_set():
+        _pack_saved(ctx, node)
     return edges
 
 

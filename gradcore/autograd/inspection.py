@@ -11,7 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..device import CPU, Array, Device, is_array, type_of
 from ..errors import ArgumentTypeError
-from ..graph import METADATA, OUTPUT, SCALAR, Edge, Node, function_of
+from ..graph import METADATA, OUTPUT, SCALAR, Edge, Node, Packed, function_of, where
 from ..memory import _readable as readable
 from ..storage import owner, owner_size
 from ..tensor import Tensor, edge_of
@@ -85,13 +85,16 @@ def saved_by(node: Node) -> Iterator[tuple[str, Any]]:
     pullback = node.pullback
     if node.saved and isinstance(node.saved[0], FunctionCtx):
         ctx, held = node.saved
+        held = [value.content if isinstance(value, Packed) else value for value in held]
         yield from _inside([(f"saved_tensors[{i}]", value) for i, value in enumerate(held)])
         yield from _inside(_attributes(ctx))
         return
     for value, source in zip(node.saved, pullback.sources, strict=True):
         if source == SCALAR or value is None:
             continue
-        if source == METADATA:
+        if isinstance(value, Packed):
+            yield from _inside([("packed", value.content)])
+        elif source == METADATA:
             yield from _inside([("metadata", value)])
         elif source == OUTPUT:
             yield "output", value
@@ -113,7 +116,9 @@ def _inside(values: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
     seen: set[int] = set()
     while stack:
         role, value = stack.pop()
-        if isinstance(value, Tensor) or is_array(value):
+        if isinstance(value, Packed):
+            stack.append((role, value.content))
+        elif isinstance(value, Tensor) or is_array(value):
             yield role, value
         elif isinstance(value, dict | list | tuple | set | frozenset) and id(value) not in seen:
             seen.add(id(value))
@@ -136,8 +141,8 @@ class SavedEntry(NamedTuple):
     """An array that a node has saved.
 
     Attributes:
-        role: what it is to the node: `"input 0"`, `"output"`, `"constant"`, `"metadata"`, or the
-            attribute of the `ctx` of a `Function`.
+        role: what it is to the node: `"input 0"`, `"output"`, `"constant"`, `"metadata"`,
+            `"packed"` (of what a hook gave for it), or the attribute of the `ctx` of a `Function`.
         shape: its shape.
         dtype: its element type; NumPy's, if gradcore has none like it.
         device: where it is.
@@ -165,8 +170,9 @@ class GraphEntry(NamedTuple):
         saved: the arrays it has saved.
         nbytes: of the memory that is kept alive by these and counted here.
         freed: whether a backward pass has freed what it had saved.
-        source: where in the user's program it was recorded, if that was noted under `"traceback_"`
-            in the node's `metadata`; else None.
+        source: the line of the user's program that recorded it, `"train.py:12 in loss"`. If a
+            traceback is kept under `"traceback_"` in the node's `metadata`, as anomaly mode does,
+            the last line of that. None if it is not known.
     """
 
     number: int
@@ -233,35 +239,38 @@ class GraphReport:
             + f"; {readable(self.leaf_bytes)} by {_count(self.leaves, 'leaf', 'leaves')}"
         )
 
-    def _rows(self) -> list[tuple[str, str, str]]:
-        """Per line of the table: memory, what keeps it, and what it is."""
-        rows = [("memory", "node or leaf", "saved")]
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """Per line of the table: memory, what keeps it, what it is, and the user's line."""
+        rows = [("memory", "node or leaf", "saved", "line")]
         telling = [e for e in self.entries if e.saved or e.freed]
         for entry in telling[:_SHOWN]:
-            described = ["freed by backward"] if entry.freed else map(_described, entry.saved)
-            lines = [*described, *([] if entry.source is None else [f"at {entry.source}"])]
-            rows.append((readable(entry.nbytes), f"#{entry.number} {entry.name}", lines[0]))
-            rows += [("", "", line) for line in lines[1:]]
+            first, *more = ["freed by backward"] if entry.freed else map(_described, entry.saved)
+            name = f"#{entry.number} {entry.name}"
+            rows.append((readable(entry.nbytes), name, first, entry.source or ""))
+            rows += [("", "", line, "") for line in more]
         hidden = telling[_SHOWN:]
         if hidden:
-            rows.append((readable(sum(e.nbytes for e in hidden)), _count(hidden, "more node"), ""))
+            count = _count(hidden, "more node")
+            rows.append((readable(sum(e.nbytes for e in hidden)), count, "", ""))
         without = len(self.entries) - len(telling)
         if without:
-            rows.append((readable(0), _count(range(without), "node"), "nothing is saved"))
+            rows.append((readable(0), _count(range(without), "node"), "nothing is saved", ""))
         for leaf in self.leaves[:_SHOWN]:
             grad = f", and .grad of {readable(leaf.grad_nbytes)}" if leaf.grad_nbytes else ""
             what = f"{type_text(leaf.shape, leaf.dtype, leaf.device)}{grad}"
-            rows.append((readable(leaf.nbytes), leaf.name, what))
-        more = self.leaves[_SHOWN:]
-        if more:
-            count = _count(more, "more leaf", "more leaves")
-            rows.append((readable(sum(e.nbytes for e in more)), count, ""))
+            rows.append((readable(leaf.nbytes), leaf.name, what, ""))
+        left = self.leaves[_SHOWN:]
+        if left:
+            count = _count(left, "more leaf", "more leaves")
+            rows.append((readable(sum(e.nbytes for e in left)), count, "", ""))
         return rows
 
     def __str__(self) -> str:
         rows = self._rows()
-        wide = [max(len(row[i]) for row in rows) for i in range(2)]
-        lines = [f"{a:>{wide[0]}}  {b:<{wide[1]}}  {c}".rstrip() for a, b, c in rows]
+        wide = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [
+            f"{a:>{wide[0]}}  {b:<{wide[1]}}  {c:<{wide[2]}}  {d}".rstrip() for a, b, c, d in rows
+        ]
         return "\n".join([self._summary(), "", *lines])
 
     __repr__ = __str__
@@ -364,7 +373,7 @@ def _entry(number: int, node: Node, memory: _Memory) -> GraphEntry:
 
 
 def _source(node: Node) -> str | None:
-    """The last line of the traceback in the node's metadata."""
+    """Where in the user's program a node was recorded."""
     hooks = node.pullback.hooks
     found = None if hooks is None else hooks.metadata.get("traceback_")
-    return found[-1].strip() if found else None
+    return found[-1].strip() if found else where(node) or None

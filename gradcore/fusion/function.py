@@ -167,7 +167,8 @@ class Call:
         inputs = [tensors[i] for i in self._wanted]
         first = self._kinds[self._flows.index(True)]
         assert first is not None
-        return new_node(self._pullback, tuple([t._node or t for t in inputs]), saved, first)
+        edges = tuple([t._node or t for t in inputs])
+        return new_node(self._pullback, edges, saved, first, None, tuple(inputs))
 
     def _made_pullback(self) -> Pullback:
         inputs = self._trace.inputs

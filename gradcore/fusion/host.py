@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..device import CPU
-from ..fusible import OPAQUE, REDUCTIONS
+from ..fusible import OPAQUE, REDUCTIONS, VIEWS
 from ..symbols import Symbol
 from . import blocks
 from .blocks import Loop, Whole, filled_axes
@@ -27,8 +27,12 @@ __all__ = ["Program", "worth_saving"]
 _FEW: Final = 1024
 """Elements up to which `numpy.where` is the fastest way to choose."""
 
+_LITTLE: Final = 1 << 17
 _QUICK: Final = 1 << 20
-"""Bytes of an array that the system does not take back when it is freed."""
+"""Bytes of an array that costs nearly nothing, and of one that costs a nanosecond per element.
+
+What is larger the system takes back when it is freed.
+"""
 
 _HALF: Final = np.dtype(np.float16)
 _SINGLE: Final = np.dtype(np.float32)
@@ -40,7 +44,13 @@ _HEAVY: Final = frozenset(
         *("log1p", "log2", "logaddexp", "power", "hypot", "floor_divide", "fmod", "remainder"),
     )
 )
-"""What takes longer to compute again than to write and to read."""
+"""What takes longer to compute again than to write and to read in the cache."""
+_SLOW: Final = frozenset(
+    ("erf", "power", "arctan2", "hypot", "logaddexp", "floor_divide", "fmod", "remainder")
+)
+"""Of these, what takes more than a nanosecond per element."""
+_FAST: Final = frozenset(("exp", "exp2", "log", "log2", "sigmoid"))
+"""What takes less also in float64; all take less in float32."""
 
 
 # from the normal form to what NumPy has -----------------------------------------------------------
@@ -281,7 +291,7 @@ class _Planner:
 def worth_saving(outputs: Sequence[Symbol], gradients: Sequence[Symbol]) -> list[Symbol]:
     """What of a forward its backward should be given, rather than compute again.
 
-    Results, and what took long and is small enough that memory for it is quickly had.
+    Results, which are there anyway, and what takes longer than to write and read it.
 
     Args:
         outputs: traced Symbols.
@@ -289,27 +299,29 @@ def worth_saving(outputs: Sequence[Symbol], gradients: Sequence[Symbol]) -> list
     """
     forward = {id(s) for s in ordered(outputs)}
     results = {id(s) for s in outputs}
-    heavy: set[int] = set()
     found: dict[int, Symbol] = {}
-    for s in ordered(gradients):
-        if id(s) in forward:
-            if (
-                s.function in _HEAVY
-                or s.function in REDUCTIONS
-                or any(id(v) in heavy for v in s.operands)
-            ):
-                heavy.add(id(s))
-            continue
-        found.update((id(v), v) for v in s.operands if id(v) in heavy)
-    found.update((id(s), s) for s in gradients if id(s) in heavy)
-    return [
-        s
-        for s in found.values()
-        if s.dtype != _HALF
-        and not s.weak
-        and s.function != "broadcast_to"
-        and (id(s) in results or s.size * s.dtype.itemsize <= _QUICK)
-    ]
+
+    def read(s: Symbol) -> Sequence[Any]:
+        """What is computed for a Symbol, if it is not given."""
+        if id(s) in forward and _is_worth(s, id(s) in results):
+            found[id(s)] = s
+            return ()
+        return s.operands
+
+    ordered(gradients, read)
+    return list(found.values())
+
+
+def _is_worth(s: Symbol, is_result: bool) -> bool:
+    if s.weak or s.dtype == _HALF or s.function in ("input", "broadcast_to") or is_constant(s):
+        return False
+    size = s.size * s.dtype.itemsize
+    if s.function in REDUCTIONS or s.function in _SLOW:
+        return is_result or size <= _QUICK
+    if s.function in _HEAVY:
+        wide = s.dtype.itemsize > 4 and s.function not in _FAST
+        return is_result or size <= (_QUICK if wide else _LITTLE)
+    return is_result and s.function not in VIEWS
 
 
 def _parts(s: Symbol) -> tuple[Any, ...]:

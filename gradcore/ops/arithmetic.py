@@ -174,6 +174,7 @@ def floor_divide(input: Any, other: Any) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("add",),
     samples=lambda make: [
         sample(make.real(2, 3), make.real(3), alpha=2.0),
@@ -189,6 +190,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("sub", "subtract"),
     samples=lambda make: [
         sample(make.real(2, 3), make.real(3), alpha=2.0),
@@ -220,6 +222,7 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("div", "divide"),
     samples=lambda make: [
         sample(make.real(2, 3), make.real(3, low=0.5)),
@@ -291,6 +294,7 @@ def _div_floor(input: Any, other: Any) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("float_power",),
     samples=lambda make: [
         sample(make.real(2, 3, low=0.5), make.real(3)),

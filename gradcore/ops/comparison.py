@@ -110,17 +110,17 @@ def logical_not(input: Tensor) -> Tensor:
     """Whether each element is false (zero)."""
 
 
-@unary("isnan", result="bool", numpy="isnan", array_api="isnan")
+@unary("isnan", result="bool", numpy="isnan", array_api="isnan", in_place=False)
 def isnan(input: Tensor) -> Tensor:
     """Whether each element is nan."""
 
 
-@unary("isinf", result="bool", numpy="isinf", array_api="isinf")
+@unary("isinf", result="bool", numpy="isinf", array_api="isinf", in_place=False)
 def isinf(input: Tensor) -> Tensor:
     """Whether each element is infinite."""
 
 
-@unary("isfinite", result="bool", numpy="isfinite", array_api="isfinite")
+@unary("isfinite", result="bool", numpy="isfinite", array_api="isfinite", in_place=False)
 def isfinite(input: Tensor) -> Tensor:
     """Whether each element is neither nan nor infinite."""
 

@@ -76,7 +76,7 @@ def _wrong(places: Array, n: int) -> int | None:
     return int(found[0]) if found.size else None
 
 
-def _not_indexed(x: Tensor, index: Index, error: Exception) -> NoReturn:
+def not_indexed(x: Tensor, index: Index, error: Exception) -> NoReturn:
     """Raise what the user should read where `x[index]` failed."""
     if isinstance(error, GradcoreError):
         raise error
@@ -137,7 +137,8 @@ def _indexing(name: str, graph: str) -> Callable[[Any, Any], Tensor]:
         lambda xp, x, index: x[index],
         lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
         graph,
-        _not_indexed,
+        not_indexed,
+        view=True,
     )
 
 
@@ -150,14 +151,14 @@ _index = linear(
     lambda xp, x, index: xp.getitem(x, index),
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
     "IndexBackward0",
-    _not_indexed,
+    not_indexed,
 )
 _index_some = linear(
     "index",
     lambda xp, x, index: x[index],
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
     "IndexBackward0",
-    _not_indexed,
+    not_indexed,
 )
 _put = linear(
     "index_put",
@@ -372,6 +373,12 @@ def _nested(items: Any) -> Any:
 
 def _general(x: Tensor, index: Index) -> Tensor:
     """`x[index]` for any index: first its slices, ints and Nones, then its masks and arrays."""
+    part, arrays = located(x, index)
+    return part if arrays is None else _index_some(part, arrays)
+
+
+def located(x: Tensor, index: Index) -> tuple[Tensor, tuple[Any, ...] | None]:
+    """A view of `x`, and the masks and arrays (None if there are none) to index that with."""
     items = []
     used = 0
     dots = False
@@ -388,7 +395,7 @@ def _general(x: Tensor, index: Index) -> Tensor:
         items.append(item)
         used += _size_of(item)
     if used > x.ndim:
-        _not_indexed(x, tuple(items), IndexError())
+        not_indexed(x, tuple(items), IndexError())
     basic: list[Any] = []
     advanced: list[Any] = []
     apply = None
@@ -422,12 +429,12 @@ def _general(x: Tensor, index: Index) -> Tensor:
     if apply is not None or not arrays:
         x = (apply or _alias)(x, tuple(basic) if dots else (*basic, ...))
     if not arrays:
-        return x
+        return x, None
     if masks and arrays > 1:
         advanced = _without_masks(x, advanced)
     while advanced[-1].__class__ is slice:
         advanced.pop()
-    return _index_some(x, tuple(advanced))
+    return x, tuple(advanced)
 
 
 def _zero_places(x: Tensor, count: int) -> Array:
@@ -443,7 +450,7 @@ def _without_masks(x: Tensor, items: list[Any]) -> list[Any]:
             found.append(item)
             continue
         if item.shape != x._shape[len(found) : len(found) + item.ndim]:
-            _not_indexed(x, tuple(items), IndexError())
+            not_indexed(x, tuple(items), IndexError())
         found += _at(x, item.nonzero)
     return found
 
@@ -974,6 +981,7 @@ _scatter_add = primitive(
 
 
 @public(
+    in_place=True,
     methods=("scatter_add",),
     kind="primitive",
     samples=lambda make: [
@@ -1056,6 +1064,7 @@ _index_add = primitive(
 
 
 @public(
+    in_place=True,
     methods=("index_add",),
     kind="primitive",
     samples=lambda make: [
@@ -1337,6 +1346,7 @@ _masked_fill_tensor = primitive(
 @public(
     methods=("masked_fill",),
     kind="primitive",
+    in_place=True,
     samples=lambda make: [
         sample(make.real(2, 3), make.boolean(2, 3), 1.5),
         sample(make.real(2, 3), make.boolean(3), -2),
@@ -1383,11 +1393,11 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
                 f"{value.ndim} dimension(s)."
             )
         return _masked_fill_tensor(input, to(value, kind.device, kind.dtype), chosen._array)
-    return _masked_fill(input, (chosen._array, _fitting(value, input)))
+    return _masked_fill(input, (chosen._array, fitting("masked_fill", value, input)))
 
 
-def _fitting(value: Any, x: Tensor) -> Any:
-    """The number `value` in the dtype of `x`."""
+def fitting(name: str, value: Any, x: Tensor) -> Any:
+    """The number `value`, an argument of the operation `name`, in the dtype of `x`."""
     dtype = x._type.dtype
     if value.__class__ is float and (
         dtype is float64 or (dtype is float32 and (-3e38 < value < 3e38 or math.isinf(value)))
@@ -1401,7 +1411,7 @@ def _fitting(value: Any, x: Tensor) -> Any:
         real = False
     else:
         raise ArgumentTypeError(
-            f"masked_fill(): argument 'value' must be a number or a Tensor, "
+            f"{name}(): argument 'value' must be a number or a Tensor, "
             f"not {type(value).__qualname__}."
         )
     convert = dtype.dtype.type
@@ -1417,7 +1427,7 @@ def _fitting(value: Any, x: Tensor) -> Any:
         if limits.min <= int(number) <= limits.max:
             return convert(int(number))
     raise ArgumentError(
-        f"masked_fill: value cannot be converted to type {dtype.name} without overflow: {value}."
+        f"{name}: value cannot be converted to type {dtype.name} without overflow: {value}."
     )
 
 

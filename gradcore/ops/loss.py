@@ -18,6 +18,7 @@ from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Lifted, Size, Tensor, wrap
 from .activation import WIDE, floating, log_softmax, logsigmoid, softmax
 from .layer import beyond, tensor_argument
+from .reduction import over_count
 
 __all__: list[str] = []
 
@@ -95,7 +96,7 @@ def _elementwise_loss(
     def rule(slope: Formula, sign: int) -> Formula:
         def call(xp: Any, g: Any, a: Any, b: Any, option: Any, divisor: Any) -> Any:
             if divisor is not None and divisor != 1.0:
-                g = g / divisor
+                g = over_count(g, divisor)
             return (g if sign > 0 else -g) * slope(xp, a, b, option)
 
         return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..op import (
     unary,
 )
 from ..samples import bad, over, sample
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, as_view, wrap
 
 __all__ = [
     "abs",
@@ -170,6 +171,7 @@ def _round(input: Tensor) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("round",),
     numpy={"round": lambda a, decimals=0: round(a, decimals=decimals)},
     array_api="round",
@@ -414,6 +416,7 @@ def hypot(input: Any, other: Any) -> Tensor:
     numpy="logaddexp",
     array_api="logaddexp",
     methods=("logaddexp",),
+    in_place=False,
 )
 def logaddexp(input: Any, other: Any) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
@@ -500,10 +503,14 @@ def _imag(input: Tensor) -> Tensor:
     """Imaginary part of each element."""
 
 
+def _as_part(x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
+    return as_view(part(x), x, lambda x, none: part(x), None)
+
+
 @public(samples=lambda make: [sample(make.complex(2, 3)), sample(make.real(3))])
 def real(input: Tensor) -> Tensor:
     """Real part of each element, a view; `input` itself if it is real."""
-    return _real(input) if input.is_complex() else input
+    return _as_part(input, _real) if input.is_complex() else input
 
 
 @public(
@@ -521,10 +528,10 @@ def imag(input: Tensor) -> Tensor:
             "imag is not implemented for tensors with non-complex dtypes, and this one is "
             f"{input.dtype}."
         )
-    return _imag(input)
+    return _as_part(input, _imag)
 
 
-@public(numpy="sign", array_api="sign", methods=("sgn",), samples=over(-2.0, 2.0))
+@public(numpy="sign", array_api="sign", in_place=True, methods=("sgn",), samples=over(-2.0, 2.0))
 def sgn(input: Tensor) -> Tensor:
     """The sign of each element; x/|x| of a complex one. The derivative of the real one is 0."""
     return _sgn_complex(input) if input.is_complex() else sign(input)
@@ -547,6 +554,7 @@ def _sgn_complex(input: Tensor) -> Tensor:
     ordered=True,
     numpy="maximum",
     array_api="maximum",
+    in_place=False,
 )
 def maximum(input: Any, other: Any) -> Tensor:
     """The larger of two elements, nan if one is nan. At a tie each gets half the gradient."""
@@ -559,6 +567,7 @@ def maximum(input: Any, other: Any) -> Tensor:
     ordered=True,
     numpy="minimum",
     array_api="minimum",
+    in_place=False,
 )
 def minimum(input: Any, other: Any) -> Tensor:
     """The smaller of two elements, nan if one is nan. At a tie each gets half the gradient."""
@@ -695,6 +704,7 @@ def _at_most(input: Any, other: Any) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("clamp", "clip"),
     numpy={
         "clip": lambda a, a_min=None, a_max=None, *, min=None, max=None: clamp(
@@ -738,13 +748,13 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     return _clamp(x if x.dtype is dtype else x.to(dtype), *bounds)
 
 
-@public(methods=("clamp_min",), samples=lambda make: [sample(make.real(2, 3), 0.1)])
+@public(in_place=True, methods=("clamp_min",), samples=lambda make: [sample(make.real(2, 3), 0.1)])
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """The larger of each element and `min`."""
     return clamp(input, min=min)
 
 
-@public(methods=("clamp_max",), samples=lambda make: [sample(make.real(2, 3), 0.1)])
+@public(in_place=True, methods=("clamp_max",), samples=lambda make: [sample(make.real(2, 3), 0.1)])
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """The smaller of each element and `max`."""
     return clamp(input, max=max)

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from ..op import operand, primitive, promote, public
 from ..samples import bad, sample
-from ..tensor import Tensor, canonical_dim
+from ..tensor import Tensor, as_view, canonical_dim
 from .creation import eye
 
 __all__ = [
@@ -321,6 +321,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("addmm",),
     samples=lambda make: [
         sample(make.real(4), make.real(2, 3), make.real(3, 4)),
@@ -545,7 +546,9 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         terms[:2], tensors[:2] = [kept], [product]
     if terms[0] == out:
         return tensors[0] if len(given) > 1 else tensors[0].view(tensors[0].shape)
-    return _einsum_one(tensors[0], terms[0], out)
+    y = _einsum_one(tensors[0], terms[0], out)
+    # Without sums it is a transposition or a diagonal.
+    return as_view(y, tensors[0], lambda x, term: _einsum_one(x, term, out), terms[0])
 
 
 def _check_sizes(equation: str, terms: Sequence[str], tensors: Sequence[Tensor]) -> None:

@@ -291,6 +291,17 @@ def _mean_raw(xp: Any, x: Array, axis: Any, keepdim: bool, count: int) -> Any:
     return xp.sum(x, axis=axis, keepdims=keepdim) / (count or math.nan)
 
 
+_LARGEST_HALF: Final = 65504.0
+
+
+def over_count(g: Any, count: float) -> Any:
+    """`g / count`, where the count may be one that float16 cannot hold."""
+    if not count > _LARGEST_HALF:  # nan is a count too
+        return g / count
+    part = 2.0 ** math.ceil(math.log2(count / _LARGEST_HALF))  # exact, so that nothing is rounded
+    return g / part / (count / part)
+
+
 _mean_all = primitive(
     "mean",
     lambda xp, x: (
@@ -298,7 +309,7 @@ _mean_all = primitive(
         if x.dtype in _WIDE
         else x.sum() / (x.size or math.nan)
     ),
-    lambda xp, g, x_shape: xp.broadcast_to(g / (math.prod(x_shape) or math.nan), x_shape),
+    lambda xp, g, x_shape: xp.broadcast_to(over_count(g, math.prod(x_shape) or math.nan), x_shape),
     graph="MeanBackward1",
     linear=True,
 )
@@ -306,7 +317,8 @@ _mean = primitive(
     "mean",
     lambda xp, x, dim, keepdim: _mean_raw(xp, x, dim, keepdim, reduced_count(x.shape, dim)),
     lambda xp, g, x_shape, dim, keepdim: xp.broadcast_to(
-        aligned(xp, g / (reduced_count(x_shape, dim) or math.nan), x_shape, dim, keepdim), x_shape
+        aligned(xp, over_count(g, reduced_count(x_shape, dim) or math.nan), x_shape, dim, keepdim),
+        x_shape,
     ),
     graph="MeanBackward1",
     linear=True,
@@ -593,6 +605,7 @@ def _scans(make: Maker) -> list[Sample]:
 
 
 @public(
+    in_place=True,
     methods=("cumsum",),
     numpy={"cumsum": lambda a, axis=None, dtype=None: _scan_of_numpy(cumsum, a, axis, dtype)},
     array_api="cumulative_sum",
@@ -625,6 +638,7 @@ def cumsum(
 
 
 @public(
+    in_place=True,
     methods=("cumprod",),
     numpy={"cumprod": lambda a, axis=None, dtype=None: _scan_of_numpy(cumprod, a, axis, dtype)},
     array_api="cumulative_prod",

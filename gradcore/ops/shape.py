@@ -32,7 +32,7 @@ from ..mode import is_grad_enabled
 from ..namespace import Namespace
 from ..op import Formula, primitive, promote, public, recorded, tensor_of
 from ..samples import bad, sample
-from ..tensor import Lifted, Tensor, canonical_dim, new_tensor, outermost
+from ..tensor import Lifted, Tensor, as_view, canonical_dim, new_tensor, outermost
 from .conversion import clone, to
 
 __all__ = [
@@ -97,6 +97,7 @@ def linear(
     recover: Recover | None = None,
     *,
     affine: bool = False,
+    view: bool = False,
 ) -> Callable[[Any, Any], Tensor]:
     """Declare a rearrangement of one Tensor, with errors in the words of its arguments.
 
@@ -107,6 +108,7 @@ def linear(
         graph: the name of its node.
         recover: see `Recover`.
         affine: elements may be constants.
+        view: the result may share memory with the Tensor.
 
     Returns:
         A function of the Tensor and the metadata, which it does not check.
@@ -115,7 +117,8 @@ def linear(
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
-            return run(input, m)
+            y = run(input, m)
+            return as_view(y, input, run, m) if view else y
         except Exception as error:
             if not isinstance(input, Tensor):
                 return apply(tensor_of(name, input), m)
@@ -137,19 +140,22 @@ def _failed(name: str, x: Tensor, error: Exception) -> Exception:
 
 
 def _pieces(
-    x: Tensor, arrays: Sequence[Array], pullback: Pullback, saved: tuple[Any, ...]
+    x: Tensor, indices: Sequence[Any], pullback: Pullback, saved: tuple[Any, ...]
 ) -> tuple[Tensor, ...]:
-    """Tensors of these parts of `x`, as the outputs of one node."""
+    """Views of `x` at these basic indices, as the outputs of one node."""
     kind = x._type
-    if not (x._requires_grad and is_grad_enabled()):
-        return tuple([new_tensor(y, kind, y.shape) for y in arrays])
-    node = new_node(pullback, (x._node or x,), saved, kind)
-    return tuple(
-        [
-            new_tensor(y, kind, y.shape, True, output_of(node, number, kind))
-            for number, y in enumerate(arrays)
-        ]
-    )
+    array = x._array
+    node = None
+    if x._requires_grad and is_grad_enabled():
+        node = new_node(pullback, (x._node or x,), saved, kind, None, (x,))
+    name = pullback.name.removesuffix("Backward0")
+    pieces = []
+    for number, index in enumerate(indices):
+        y = array[index]
+        edge = None if node is None else output_of(node, number, kind)
+        piece = new_tensor(y, kind, y.shape, node is not None, edge)
+        pieces.append(as_view(piece, x, _cut, index, (name, number)))
+    return tuple(pieces)
 
 
 _JOINS: Final[dict[tuple[Any, tuple[bool, ...]], Pullback]] = {}
@@ -280,6 +286,7 @@ _reshape = linear(
     lambda xp, g, x_shape: xp.reshape(g, x_shape),
     "ViewBackward0",
     _not_reshaped,
+    view=True,
 )
 
 
@@ -503,6 +510,7 @@ def _squeezing(graph: str) -> Callable[[Any, Any], Tensor]:
         lambda xp, x, shape: x.reshape(shape),
         lambda xp, g, x_shape: xp.reshape(g, x_shape),
         graph,
+        view=True,
     )
 
 
@@ -668,19 +676,22 @@ def _not_transposed(x: Tensor, pair: Any, error: Exception) -> Tensor:
     raise _failed("transpose", x, error) from error
 
 
-_alias = linear("alias", lambda xp, x, none: x.view(), lambda xp, g: g, "AliasBackward0")
+_alias = linear("alias", lambda xp, x, none: x.view(), lambda xp, g: g, "AliasBackward0", view=True)
 _transpose = linear(
     "transpose",
     lambda xp, x, pair: x.swapaxes(*pair),
     lambda xp, g, pair: xp.swapaxes(g, *pair),
     "TransposeBackward0",
     _not_transposed,
+    view=True,
 )
 _transpose_nothing = linear(
-    "transpose", lambda xp, x, none: x.view(), lambda xp, g: g, "TransposeBackward0"
+    "transpose", lambda xp, x, none: x.view(), lambda xp, g: g, "TransposeBackward0", view=True
 )
-_t = linear("t", lambda xp, x, none: x.T, lambda xp, g: xp.transpose(g), "TBackward0")
-_reverse = linear("T", lambda xp, x, none: x.T, lambda xp, g: xp.transpose(g), "PermuteBackward0")
+_t = linear("t", lambda xp, x, none: x.T, lambda xp, g: xp.transpose(g), "TBackward0", view=True)
+_reverse = linear(
+    "T", lambda xp, x, none: x.T, lambda xp, g: xp.transpose(g), "PermuteBackward0", view=True
+)
 
 
 @public(
@@ -822,6 +833,7 @@ _permute = linear(
     lambda xp, g, dims: xp.transpose(g, _inverse(dims)),
     "PermuteBackward0",
     _not_permuted,
+    view=True,
 )
 
 
@@ -960,6 +972,7 @@ _expand = linear(
     lambda xp, g, x_shape: xp.sum_to(g, x_shape),
     "ExpandBackward0",
     _not_expanded,
+    view=True,
 )
 
 
@@ -1487,13 +1500,12 @@ def _split(x: Tensor, ends: Sequence[int], dim: int, pullback: Pullback) -> tupl
     """The pieces of `x` along `dim` that end at `ends`, each starting at the end before."""
     if x.__class__ is not Tensor and isinstance(x, Lifted):
         return x._linear("split", lambda part: _split(part, ends, dim, pullback), (x,))  # type: ignore[no-any-return]
-    array = x._array
     full = (slice(None),) * dim
-    arrays, start = [], 0
+    indices, start = [], 0
     for end in ends:
-        arrays.append(array[(*full, slice(start, end))] if dim else array[start:end])
+        indices.append((*full, slice(start, end)))
         start = end
-    return _pieces(x, arrays, pullback, (x._shape, dim, ends))
+    return _pieces(x, indices, pullback, (x._shape, dim, ends))
 
 
 @public(
@@ -1627,6 +1639,7 @@ _cut = linear(
     lambda xp, x, index: x[index],
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
     "SliceBackward0",
+    view=True,
 )
 
 
@@ -1735,15 +1748,10 @@ def unbind(input: Tensor, dim: int = 0, *, axis: int | None = None) -> tuple[Ten
     at = _dim(dim, len(shape))
     if input.__class__ is not Tensor and isinstance(input, Lifted):
         return input._linear("unbind", lambda x: unbind(x, at), (input,))  # type: ignore[no-any-return]
-    array = input._array
     count = shape[at]
-    if at == 0 and len(shape) > 1:
-        arrays = [array[i] for i in range(count)]
-    else:
-        # The Ellipsis makes NumPy give a 0-d view where it would give a scalar.
-        full = (slice(None),) * at
-        arrays = [array[(*full, i, ...)] for i in range(count)]
-    return _pieces(input, arrays, _UNBIND, (at, count))
+    full = (slice(None),) * at
+    # The Ellipsis makes NumPy give a 0-d view where it would give a scalar.
+    return _pieces(input, [(*full, i, ...) for i in range(count)], _UNBIND, (at, count))
 
 
 # rearranging -----------------------------------------------------------------------------------
@@ -2079,6 +2087,7 @@ _triu = linear(
 
 
 @public(
+    in_place=True,
     methods=("tril",),
     numpy={"tril": lambda m, k=0: _tril(m, k)},
     array_api="tril",
@@ -2105,6 +2114,7 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
 
 
 @public(
+    in_place=True,
     methods=("triu",),
     numpy={"triu": lambda m, k=0: _triu(m, k)},
     array_api="triu",
@@ -2159,6 +2169,7 @@ _diagonal = linear(
     lambda xp, x, where: _diagonal_of(x, where),
     lambda xp, g, x_shape, where: _placed(xp, g, x_shape, where),
     "DiagonalBackward0",
+    view=True,
 )
 _embed = linear(
     "diag_embed",

@@ -13,8 +13,10 @@ import numpy as np
 
 from ..device import Array, Device, TensorType
 from ..errors import ArgumentError, ArgumentTypeError
+from ..inplace import prepare_write
 from ..mode import enable_grad
 from ..tensor import Tensor, wrap
+from ..versions import note_write
 
 __all__ = ["Optimizer"]
 
@@ -197,6 +199,8 @@ class Optimizer:
                         else:
                             elsewhere.setdefault(device, {})[id(grad._array)] = grad._array
                     elif grad._node is None and grad._array.flags.writeable:
+                        prepare_write(grad._array)
+                        note_write(grad._array)
                         grad._array.fill(0)
                     else:
                         p._grad = wrap(p._type.xp.zeros(p._shape, p._array))
@@ -235,6 +239,8 @@ class Optimizer:
             for p in group["params"]:
                 grad = p._grad
                 if grad is not None:
+                    prepare_write(p._array)
+                    note_write(p._array)
                     if p._type.device.kind:
                         elsewhere = True
                     else:

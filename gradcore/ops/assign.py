@@ -1,0 +1,411 @@
+"""Writing into Tensors: `x[index] = value`, `copy_`, `fill_`, and the in-place forms.
+
+This module is imported after the other operations: it reads their records. `inplace.py` says what a
+write does to histories.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from ..device import is_array
+from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
+from ..inplace import overwrite, rearrange, write
+from ..op import OPS, primitive, promote, public
+from ..random import Generator, default_generator
+from ..samples import bad, sample
+from ..tensor import Tensor, wrap
+from .index import fitting, getitem, located, not_indexed
+from .pointwise import imag, real
+from .shape import common_shape, expand, reshape
+
+__all__ = ["index_put"]
+
+# all elements ----------------------------------------------------------------------------------
+
+
+def _copied(x: Tensor, source: Tensor) -> Tensor:
+    source = source.to(x._type.device, x._type.dtype)
+    if source._shape != x._shape:
+        shape = common_shape("copy_", (x, source))
+        if shape != x._shape:
+            raise ShapeError(
+                f"output with shape {list(x._shape)} doesn't match the broadcast shape "
+                f"{list(shape)}."
+            )
+        source = expand(source, shape)
+    return overwrite(x, source)
+
+
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Write `src` into this Tensor, which then depends on it.
+
+    Args:
+        self: the Tensor to write to, `(*)`.
+        src: broadcasts to `(*)`, any dtype, on any device.
+        non_blocking: without effect.
+
+    Returns:
+        This Tensor.
+
+    Raises:
+        ShapeError: `src` does not broadcast to the shape.
+        ArgumentTypeError: it is no Tensor.
+    """
+    if not isinstance(src, Tensor):
+        raise ArgumentTypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__qualname__}."
+        )
+    return self if src is self else write(self, _copied, (src,))
+
+
+_filled = primitive(
+    "fill",
+    lambda xp, x, value: xp.full_like(x, value),
+    lambda xp, g: xp.zeros_like(g),
+)
+_zeroed = primitive("zero", lambda xp, x: xp.zeros_like(x), lambda xp, g: xp.zeros_like(g))
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Write a value into all elements.
+
+    Args:
+        self: the Tensor to write to.
+        value: a number or a 0-d Tensor, which is cast to the dtype.
+
+    Returns:
+        This Tensor.
+
+    Raises:
+        ShapeError: `value` has dimensions.
+        ArgumentError: it does not fit the dtype.
+    """
+    if not isinstance(value, Tensor):
+        return write(self, _filled, (fitting("fill_", value, self),))
+    if value._shape:
+        raise ShapeError(
+            "fill_ only supports 0-dimension value tensor but got tensor with "
+            f"{value.ndim} dimensions."
+        )
+    return write(self, _copied, (value,))
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Write zeros into all elements, and return this Tensor."""
+    return write(self, _zeroed)
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Let this Tensor be a leaf without history, and return it.
+
+    Raises:
+        GraphError: it is a view, whose base has a history.
+    """
+    if self._is_view():
+        raise GraphError(
+            "Can't detach views in-place. Use detach() instead, which gives a Tensor that shares "
+            "memory."
+        )
+    self._node = None
+    self._requires_grad = False
+    return self
+
+
+# random numbers --------------------------------------------------------------------------------
+
+
+def _drawn(
+    self: Tensor,
+    generator: Generator | None,
+    draw: Callable[[Generator, tuple[int, ...], Any], Any],
+) -> Tensor:
+    source = generator or default_generator(self._type.device)
+    values = wrap(draw(source, self._shape, self._type.numpy))
+    return write(self, _copied, (values,))
+
+
+def normal_(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Write normal random numbers into all elements, and return this Tensor.
+
+    Args:
+        self: the Tensor to write to, floating point or complex.
+        mean: their mean.
+        std: their standard deviation.
+        generator: where they come from; the device's own by default.
+
+    Raises:
+        ArgumentError: `std` is negative.
+    """
+    if std < 0:
+        raise ArgumentError(f"normal_ expects std >= 0.0, but found std {std}.")
+    return _drawn(self, generator, lambda g, shape, dtype: g.normal(shape, dtype) * std + mean)
+
+
+def uniform_(
+    self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Write random numbers of [from_, to) into all elements, and return this Tensor.
+
+    Args:
+        self: the Tensor to write to, floating point.
+        from_: the least number.
+        to: the bound, not among them.
+        generator: where they come from; the device's own by default.
+
+    Raises:
+        ArgumentError: `from_` is greater than `to`.
+    """
+    if not from_ <= to:
+        raise ArgumentError(
+            f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}."
+        )
+    width = to - from_
+    return _drawn(self, generator, lambda g, shape, dtype: g.uniform(shape, dtype) * width + from_)
+
+
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Write ones with probability `p`, else zeros, and return this Tensor.
+
+    Args:
+        self: the Tensor to write to, `(*)`.
+        p: a number in [0, 1], or a Tensor of such that broadcasts to `(*)`.
+        generator: where they come from; the device's own by default.
+
+    Raises:
+        ArgumentError: `p` is a number outside of [0, 1].
+    """
+    if not isinstance(p, Tensor) and not 0 <= p <= 1:
+        raise ArgumentError(f"bernoulli_ expects p to be in [0, 1], but got p={p}.")
+    chance = p._array if isinstance(p, Tensor) else p
+    return _drawn(self, generator, lambda g, shape, dtype: g.uniform(shape) < chance)
+
+
+# some elements ---------------------------------------------------------------------------------
+
+
+def _stored(xp: Any, x: Any, values: Any, index: Any, accumulate: bool) -> Any:
+    if accumulate:
+        return x + xp.put(values, index, x.shape)
+    y = x.copy()
+    y[index] = values
+    return y
+
+
+_index_put = primitive(
+    "index_put",
+    _stored,
+    lambda xp, g, x_shape, index, accumulate: (
+        g if accumulate else xp.keep(g, _untouched(xp, g, index, x_shape))
+    ),
+    lambda xp, g, index: xp.getitem(g, index),
+    inputs=2,
+    graph="IndexPutBackward0",
+)
+
+
+def _untouched(xp: Any, g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Where an index does not point to."""
+    return xp.equal(xp.put(xp.ones_like(xp.getitem(g, index)), index, shape), 0)
+
+
+def _put(x: Tensor, values: Tensor, index: Any, accumulate: bool) -> Tensor:
+    """`x` with values at an index of masks and arrays."""
+    if values._type is not x._type:
+        values = values.to(x._type.device, x._type.dtype)
+    try:
+        shape = _index_shape(x, index)
+    except Exception as error:
+        not_indexed(x, index, error)
+    lead = len(values._shape) - len(shape)
+    if lead > 0 and set(values._shape[:lead]) == {1}:
+        values = reshape(values, values._shape[lead:])
+    try:
+        values = values if values._shape == shape else expand(values, shape)
+    except ShapeError as error:
+        raise ShapeError(
+            f"shape mismatch: value tensor of shape {list(values._shape)} cannot be broadcast to "
+            f"indexing result of shape {list(shape)}."
+        ) from error
+    return _index_put(x, values, index, accumulate)
+
+
+def _index_shape(x: Tensor, index: Any) -> tuple[int, ...]:
+    """The shape of `x[index]`."""
+    small = np.broadcast_to(np.zeros((), bool), x._shape)
+    host = tuple([i.get() if hasattr(i, "get") else i for i in index])
+    return tuple(small[host].shape)
+
+
+@public(
+    methods=("index_put",),
+    kind="primitive",
+    in_place=True,
+    samples=lambda make: [
+        sample(make.real(3, 2), (make.integers(0, 2, 1),), make.real(2)),
+        sample(make.real(4), (np.array([2, 0]),), make.real(2)),
+        sample(make.real(4), (np.array([2, 0, 2]),), make.real(3), accumulate=True),
+        sample(
+            make.real(2, 3), (np.array([[True, False, True], [False, True, False]]),), make.real(3)
+        ),
+        sample(make.real(2, 3), (np.array([1, 0]), np.array([2, 2])), make.real()),
+        sample(make.real(2, 3), (np.array([1, 1]), np.array([2, 2])), make.real(2), True),
+        sample(make.real(3), (np.zeros(0, np.int64),), make.real(0)),
+    ],
+    errors=lambda make: [
+        bad(IndexError, "out of bounds", make.real(3), (np.array([3]),), make.real(1)),
+        bad(RuntimeError, "shape mismatch", make.real(3), (np.array([0, 1]),), make.real(3)),
+        bad(TypeError, "must be tuple of Tensors", make.real(3), np.array([0]), make.real(1)),
+    ],
+)
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """`input` with `values` at `indices`.
+
+    Args:
+        input: `(*)`, any dtype.
+        indices: a tuple of integer or bool Tensors, as in `input[indices]`; None for all of a
+            dimension.
+        values: broadcasts to the shape of `input[indices]`, in the dtype of `input`.
+        accumulate: add to what is there, also where a place is named twice; otherwise one of the
+            values of a place named twice is taken, it is not said which.
+
+    Returns:
+        A copy.
+
+    Raises:
+        DimensionError: an index is out of range.
+        ShapeError: `values` does not broadcast.
+        DTypeError: `values` has another dtype.
+    """
+    if not isinstance(indices, tuple | list):
+        raise ArgumentTypeError(
+            "index_put(): argument 'indices' (position 1) must be tuple of Tensors, "
+            f"not {type(indices).__qualname__}."
+        )
+    (source,) = promote("index_put", values)
+    if source._type.dtype is not input._type.dtype:
+        raise DTypeError(
+            f"Index put requires the source and destination dtypes match, got {input.dtype} for "
+            f"the destination and {source.dtype} for the source."
+        )
+    every = tuple([slice(None) if i is None else i for i in indices])
+    part, arrays = located(input, every)
+    if arrays is None:
+        arrays = (slice(None),)
+    return _put(part, source, arrays, bool(accumulate))
+
+
+_BASIC: Final = frozenset((int, slice, type(None), type(Ellipsis)))
+
+
+def __setitem__(self: Tensor, index: Any, value: Any) -> None:
+    """Write `value` at `index`, as `x[index]` reads it.
+
+    Args:
+        self: the Tensor to write to.
+        index: any index that `x[index]` takes.
+        value: a number, or a Tensor or array that broadcasts to the shape of `x[index]`; it is cast
+            to the dtype.
+
+    Raises:
+        DimensionError, ArgumentError: as `x[index]` does.
+        ShapeError: `value` does not broadcast.
+    """
+    items = index if index.__class__ is tuple else (index,)
+    arrays = None
+    if all(item.__class__ in _BASIC for item in items):
+        part = getitem(self, index)
+    else:
+        part, arrays = located(self, index)
+    if is_array(value):
+        value = wrap(value)
+    elif isinstance(value, list | tuple):
+        raise ArgumentTypeError(
+            f"can't assign a {type(value).__qualname__} to a Tensor: use tensor()."
+        )
+    if arrays is not None:
+        if not isinstance(value, Tensor):
+            value = wrap(self._type.asarray(fitting("x[index] = value", value, self)))
+        write(part, _put, (value, arrays, False))
+    elif isinstance(value, Tensor):
+        write(part, _assigned, (value,))
+    else:
+        write(part, _filled, (fitting("x[index] = value", value, self),))
+
+
+def _assigned(x: Tensor, value: Tensor) -> Tensor:
+    """`value`, whose leading dimensions may have length 1, in the shape of `x`."""
+    lead = len(value._shape) - len(x._shape)
+    if lead > 0 and set(value._shape[:lead]) == {1}:
+        value = reshape(value, value._shape[lead:])
+    return overwrite(x, expand(value.to(x._type.device, x._type.dtype), x._shape))
+
+
+def _part(part: Callable[[Tensor], Tensor]) -> property:
+    """The attribute for a part of complex numbers, to which values can be assigned."""
+
+    def assign(self: Tensor, value: Any) -> None:
+        part(self)[...] = value
+
+    return property(part, assign)
+
+
+setattr(Tensor, "real", _part(real))  # noqa: B010  type checkers find it in methods.py
+setattr(Tensor, "imag", _part(imag))  # noqa: B010
+
+
+# in-place forms of operations ------------------------------------------------------------------
+
+_OPERATORS: Final = {
+    f"__{name}__": f"__i{name}__"
+    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
+}
+_REARRANGED: Final = ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze")
+
+
+def _in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return write(self, function, args, kwargs)
+
+    _name(call, name, function, "Write what `{}` gives into this Tensor, and return it.")
+    return call
+
+
+def _rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return rearrange(self, functools.partial(function, **kwargs), args)
+
+    _name(call, name, function, "Let this Tensor have the shape that `{}` gives.")
+    return call
+
+
+def _name(call: Any, name: str, function: Any, text: str) -> None:
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = text.format(function.__name__)
+    call.__wrapped__ = function  # inspect.signature reads it
+
+
+for _op in OPS.values():
+    for _method in _op.methods if _op.in_place else ():
+        _form = _OPERATORS.get(_method) if _method.startswith("__") else f"{_method}_"
+        if _form is not None:
+            setattr(Tensor, _form, _in_place(_form, getattr(Tensor, _method)))
+for _method in _REARRANGED:
+    setattr(Tensor, f"{_method}_", _rearranged(f"{_method}_", getattr(Tensor, _method)))
+for _function in (
+    copy_,
+    fill_,
+    zero_,
+    detach_,
+    normal_,
+    uniform_,
+    bernoulli_,
+    __setitem__,
+):
+    setattr(Tensor, _function.__name__, _function)
