@@ -718,6 +718,8 @@ def _run(
 def _settled(g: Any) -> Any:
     """A cotangent as the walk on arrays gives it, if nothing follows it."""
     return g if isinstance(g, Lifted) else _raw(g)
+
+
 def _find_output(t: Tensor, roots: Sequence[Edge]) -> None:
     """Have `t`, made of a GradientEdge, come from the node that stands for its output there."""
     made = t._node

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, TypeAlias
+from weakref import ref
 
 from .device import TensorType
 from .engine import _run as run_backward
@@ -28,7 +29,7 @@ from .graph import Node, Pullback, new_node
 from .levels import Level
 from .mode import is_grad_enabled, quiet, set_grad_enabled
 from .op import parameters, recorded
-from .tensor import Lifted, Tensor, new_tensor, wrap
+from .tensor import Lifted, Tensor, View, Views, as_view, new_tensor, root_of, wrap
 
 __all__ = [
     "Dual",
@@ -61,8 +62,13 @@ def alias(x: Tensor) -> Tensor:
         return x if tangent is None else dual(alias(primal), tangent, level)
     if not x._requires_grad:
         return x.detach()
-    node = new_node(_ALIAS, (x._node or x,), (), x._type)
-    return new_tensor(x._array, x._type, x._shape, True, node)
+    edge = x._node or x
+    node = new_node(_ALIAS, (edge,), (), x._type)
+    array = x._array
+    if isinstance(array, x._type.ndarray):  # one of a batch is its own view
+        array = array.view()
+    y = new_tensor(array, x._type, x._shape, True, node)
+    return as_view(y, x, lambda x, none: alias(x), None)
 
 
 class Dual(Lifted):
@@ -105,7 +111,84 @@ class Dual(Lifted):
         t = function(*_materialized(tangents, primals))
         if isinstance(y, Tensor):
             return dual(y, t, level)
-        return tuple([dual(part, d, level) for part, d in zip(y, t, strict=True)])
+        pieces = [dual(part, d, level) for part, d in zip(y, t, strict=True)]
+        for piece in pieces:
+            _be_view(piece, inputs[0])
+        return tuple(pieces)
+
+    def _write(
+        self,
+        write: Callable[..., Tensor],
+        t: Tensor,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> Tensor:
+        root = root_of(t)
+        if (
+            root.__class__ is Tensor
+            and root._requires_grad
+            and root._node is None
+            and not is_grad_enabled()
+        ):
+            raise NotImplementedError(
+                "a leaf that requires grad cannot be given a tangent by a write: write to a clone."
+            )
+        made: list[Tensor] = []
+
+        def run(before: Tensor, *args: Any, **kwargs: Any) -> Any:
+            # A copy: tangents are recorded too, and save what the write is about to change.
+            old = before._type.device.backend.on(
+                before._type.device, lambda _: before._array.copy()
+            )
+            inner = new_tensor(
+                old, before._type, before._shape, before._requires_grad, before._node
+            )
+            y = function(_around(t, inner), *args, **kwargs)
+            if y is NotImplemented:
+                return y
+            made.append(y)
+            return _bottom(y)
+
+        below = _bottom(t)
+        if write(below, run, args, kwargs) is NotImplemented:
+            return NotImplemented  # type: ignore[no-any-return]
+        found = _tangents_of(made[0])
+        before = _tangents_of(root)
+        fresh = {}
+        for level in sorted({*found, *before}, key=lambda level: level.depth):
+            tangent = found.get(level)
+            if tangent is None:
+                tangent = zeros_of(t)
+            tangent = _fitted(tangent, t._type, t._shape)
+            if root is not t:
+                whole = before[level].clone() if level in before else zeros_of(root)
+                part = whole
+                for view in _views_to(t):
+                    assert view.function is not None
+                    made_again = view.function(part, view.argument)
+                    part = as_view(made_again, part, view.function, view.argument)
+                part.copy_(tangent)
+                tangent = whole
+            fresh[level] = tangent
+        _give(root, fresh, None)
+        return t
+
+    def _rearrange(
+        self, rearrange: Callable[..., Tensor], function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> Tensor:
+        if root_of(self) is not self or any(r() is not None for r in getattr(self, "_views", ())):
+            raise NotImplementedError(
+                "the shape of a Tensor with a tangent that is a view, or has views, cannot be "
+                "changed in place."
+            )
+        rearrange(_bottom(self), function, args)
+        _give(self, {v: function(t, *args) for v, t in _tangents_of(self).items()}, None)
+        return self
+
+    def _detach(self) -> None:
+        self.__class__ = Tensor  # type: ignore[assignment]
+        del self._lift
 
     def _function(self, function: Any, args: tuple[Any, ...]) -> Any:
         return function._with_tangents(args)
@@ -147,10 +230,101 @@ class Dual(Lifted):
         (self if leaf is None else leaf)._grad = value
 
 
-def _leaf_of(x: Tensor) -> Tensor | None:
-    """The leaf that a dual is, below all levels; None if it was computed."""
+# in-place operations: the values are written below all levels, tangents are replaced -------------
+
+
+def _bottom(x: Tensor) -> Tensor:
+    """The Tensor below all levels."""
     while isinstance(x, Dual):
         x = x._lift[0]
+    return x
+
+
+def _around(x: Tensor, below: Tensor) -> Tensor:
+    """`below` with the tangents of `x`."""
+    if not isinstance(x, Dual):
+        return below
+    primal, tangent, level = x._lift
+    inner = _around(primal, below)
+    return inner if tangent is None else dual(_unleafed(inner), tangent, level)
+
+
+def _tangents_of(x: Tensor) -> dict[Level, Tensor]:
+    """The tangents of `x` by their levels."""
+    found: dict[Level, Tensor] = {}
+    while isinstance(x, Dual):
+        x, tangent, level = x._lift
+        if tangent is not None and level.alive:
+            found[level] = tangent
+    return found
+
+
+def _views_to(x: Tensor) -> list[View]:
+    """How `x` is made of its base."""
+    chain = []
+    while (view := getattr(x, "_view", None)) is not None and view.parent is not None:
+        chain.append(view)
+        x = view.parent
+    return chain[::-1]
+
+
+def _be_view(x: Tensor, base: Tensor) -> None:
+    """Note of a dual that it is a view, as what is below all levels of it is one."""
+    below = getattr(_bottom(x), "_view", None)
+    if below is not None and below.parent is _bottom(base):
+        _link(x, base, below)
+
+
+def _link(x: Tensor, base: Tensor, like: View) -> None:
+    view = x._view = View()
+    view.parent = base
+    view.function, view.argument, view.creation = like.function, like.argument, like.creation
+    views = getattr(base, "_views", None)
+    if views is None:
+        views = base._views = Views()
+    views.append(ref(x))
+
+
+def _give(x: Tensor, tangents: dict[Level, Tensor], parent: Tensor | None) -> None:
+    """Let `x` have these tangents and no others, and its views the views of them.
+
+    Args:
+        x: becomes a dual, if it is none.
+        tangents: by level, the outermost first.
+        parent: what `x` is a view of, which has been given its tangents.
+    """
+    inner = _bottom(x)
+    if inner is x and tangents:
+        inner = new_tensor(x._array, x._type, x._shape, x._requires_grad, x._node)
+        inner._grad = x._grad
+        for name in ("_hooks", "_inference"):
+            if hasattr(x, name):
+                setattr(inner, name, getattr(x, name))
+        if parent is not None:
+            _link(inner, _bottom(parent), x._view)
+    below = inner
+    top: Level | None = None
+    for level in tangents:
+        if top is not None:
+            inner = dual(inner, tangents[top], top)
+        top = level
+    if top is not None:
+        x.__class__ = Dual
+        x._lift = (inner, tangents[top], top)
+        top.hold(x)
+    x._array, x._shape = below._array, below._shape
+    x._node, x._requires_grad = below._node, below._requires_grad
+    for reference in getattr(x, "_views", ()):
+        child = reference()
+        if child is not None:
+            view = child._view
+            parts = {v: view.function(t, view.argument) for v, t in tangents.items()}
+            _give(child, parts, x)
+
+
+def _leaf_of(x: Tensor) -> Tensor | None:
+    """The leaf that a dual is, below all levels; None if it was computed."""
+    x = _bottom(x)
     node = x._node
     if node is None:
         return x

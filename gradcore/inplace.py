@@ -29,7 +29,17 @@ from .mode import (
 )
 from .op import primitive, recorded
 from .storage import owner
-from .tensor import Tensor, Views, as_view, is_inference, new_tensor, root_of, wrap
+from .tensor import (
+    Lifted,
+    Tensor,
+    Views,
+    as_view,
+    is_inference,
+    new_tensor,
+    outermost,
+    root_of,
+    wrap,
+)
 from .versions import note_write
 
 __all__ = ["check_writable", "overwrite", "prepare_write", "rearrange", "write"]
@@ -169,13 +179,25 @@ def write(
         GraphError, ArgumentError, FusionError: as `check_writable`.
         ShapeError, DTypeError: the result does not fit. Nothing has been written then.
     """
-    if WATCHERS:
-        with nodes_held():  # a mode must not see what is saved until it is what it will be
-            return _write(t, function, args, kwargs)
+    lifted = outermost((t, *args, *kwargs.values()) if kwargs else (t, *args))
+    if lifted is not None:
+        return lifted._write(_write, t, function, args, kwargs)
     return _write(t, function, args, kwargs)
 
 
 def _write(
+    t: Tensor,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+) -> Tensor:
+    if WATCHERS:
+        with nodes_held():  # a mode must not see what is saved until it is what it will be
+            return _written(t, function, args, kwargs)
+    return _written(t, function, args, kwargs)
+
+
+def _written(
     t: Tensor,
     function: Callable[..., Any],
     args: tuple[Any, ...],
@@ -309,6 +331,8 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
         function: gives a view.
         args: its further arguments.
     """
+    if isinstance(t, Lifted):
+        return t._rearrange(rearrange, function, args)
     recording = is_grad_enabled() and (t._requires_grad or root_of(t)._requires_grad)
     check_writable(t, recording)
     before = new_tensor(t._array, t._type, t._shape, t._requires_grad, t._node)

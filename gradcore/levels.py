@@ -7,9 +7,9 @@ first. After its level has ended, a wrapped Tensor counts as what it wraps.
 
 from __future__ import annotations
 
-import weakref
 from contextvars import ContextVar
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 __all__ = ["Level", "enter", "exit", "levels"]
 
@@ -27,19 +27,17 @@ class Level:
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.alive = True
-        self._held: set[weakref.ref[Any]] = set()
+        self._held: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
     def hold(self, value: Any) -> None:
         """Call `value._end(level)` when the level ends, if `value` is still there."""
-        self._held.add(weakref.ref(value, self._held.discard))
+        self._held[id(value)] = value
 
     def end(self) -> None:
         """Let go of all that was made in this level."""
         self.alive = False
-        for reference in list(self._held):
-            value = reference()
-            if value is not None:
-                value._end(self)
+        for value in self._held.values():
+            value._end(self)
         self._held.clear()
 
 

@@ -543,6 +543,27 @@ class Lifted(Tensor):
         """A user's `Function` on `args`."""
         raise NotImplementedError
 
+    def _write(
+        self,
+        write: Callable[..., Tensor],
+        t: Tensor,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> Tensor:
+        """`write(t, function, args, kwargs)` of `inplace.py`, where one of them is lifted."""
+        raise NotImplementedError
+
+    def _rearrange(
+        self, rearrange: Callable[..., Tensor], function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> Tensor:
+        """`rearrange(self, function, args)` of `inplace.py`."""
+        raise NotImplementedError
+
+    def _detach(self) -> None:
+        """Become a leaf that nothing follows."""
+        raise NotImplementedError
+
     def _described(self) -> list[str]:
         """What `print` adds."""
         return []
@@ -638,6 +659,10 @@ def as_view(
     base = getattr(y._array, "base", None)  # a traced array has none
     if base is None:
         return y
+    if x.__class__ is not Tensor and isinstance(x, Lifted):
+        if not isinstance(y, Lifted):
+            return as_view(y, x._lift[0], function, argument, creation)
+        as_view(y._lift[0], x._lift[0], function, argument, creation)
     a = x._array
     if base is not a and base is not a.base and owner(base) is not owner(a):
         return y

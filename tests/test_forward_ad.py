@@ -234,6 +234,153 @@ def _hessian_times(torch, program):
     return np.zeros(3) if h is None else h.numpy()
 
 
+def written(lib, x, function):
+    """A buffer of zeros after a function has written to it."""
+    buffer = lib.zeros(3, dtype=lib.float64)
+    function(buffer, x)
+    return buffer
+
+
+def set_items(buffer, x):
+    buffer[0] = x[1] * x[2]
+    buffer[1:] = x[:2] * 3
+    buffer[2] = 4.0
+
+
+def through_views(buffer, x):
+    view = buffer[1:]
+    view.mul_(2).add_(x[0] * x[:2])
+    view[0] *= x[2]
+    buffer.add_(buffer[1].clone())
+
+
+def of_the_input(x):
+    y = x * 1
+    v = y[:2]
+    w = v.unsqueeze(0)
+    v.mul_(x[2] * x[1])
+    y.sin_()
+    w[0, 1] = 2 * x[0]
+    return y * v.sum() + w.sum()
+
+
+IN_PLACE = {
+    "add": lambda lib, x: (x * 1).add_(x * x).mul_(2),
+    "operators": lambda lib, x: operators(x * 1, x),
+    "fill": lambda lib, x: (x * x).fill_(2.0) + x,
+    "zero": lambda lib, x: (x * x).zero_() + x,
+    "copy": lambda lib, x: (x * x).copy_(x[0]) * x,
+    "set items": lambda lib, x: written(lib, x, set_items) * x,
+    "views": lambda lib, x: written(lib, x, through_views) * x,
+    "input": lambda lib, x: of_the_input(x),
+    "indices": lambda lib, x: written(
+        lib, x, lambda b, x: b.__setitem__(lib.tensor([2, 0]), x[1:] ** 2)
+    ),
+    "mask": lambda lib, x: written(lib, x, lambda b, x: b.__setitem__(x > 0, x[x > 0] ** 2)),
+    "index_put": lambda lib, x: (x * x).index_put_((lib.tensor([0, 0]),), x[:2], accumulate=True),
+    "masked_fill": lambda lib, x: (x * x).masked_fill_(x > 0.5, 1.0),
+    "cast": lambda lib, x: lib.zeros(3).copy_(x) * 2,
+    "a number": lambda lib, x: written(lib, x, lambda b, x: b[1].copy_(x[0])) * x,
+    "reshaped": lambda lib, x: (x * 1).unsqueeze_(0).squeeze_(0).sin_(),
+    "detach": lambda lib, x: (x * x).detach_() * x,
+    "clamp": lambda lib, x: (x * 1).clamp_(-0.1, 0.5),
+}
+
+
+def operators(y, x):
+    y += x
+    y *= x
+    y -= 2
+    y /= x + 2
+    y **= 2
+    return y
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place(torch, name):
+    program = IN_PLACE[name]
+    here = pushed(gd, lambda x: program(gd, x))
+    there = pushed(torch, lambda x: program(torch, x))
+    tolerance = {"rtol": 1e-6, "atol": 1e-6} if name == "cast" else {"rtol": 1e-12, "atol": 0}
+    for a, b in zip(here, there, strict=True):
+        if b is None:
+            assert a is None or not a.any()
+        else:
+            np.testing.assert_allclose(np.zeros(a.shape) if a is None else a, b, **tolerance)
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_in_place_with_reverse_mode(torch, name):
+    """Reverse over forward, and forward over reverse: both give H t."""
+    program = IN_PLACE[name]
+    fw = gd.autograd.forward_ad
+    x = tensor(gd, X, requires_grad=True)
+    expected = np.zeros(3)
+    leaf = tensor(torch, X, requires_grad=True)
+    y = program(torch, leaf)
+    (g,) = torch.autograd.grad([y], [leaf], [torch.ones_like(y)], create_graph=True)
+    if g.requires_grad:
+        (h,) = torch.autograd.grad((g * tensor(torch, T)).sum(), leaf, allow_unused=True)
+        expected = expected if h is None else h.numpy()
+    with fw.dual_level():
+        d = fw.make_dual(x, tensor(gd, T))
+        y, slope = fw.unpack_dual(program(gd, d))
+        v = gd.ones_like(y)
+        under = None
+        if slope is not None and slope.requires_grad:
+            (under,) = gd.autograd.grad([slope], [x], [v], retain_graph=True, allow_unused=True)
+        (first,) = gd.autograd.grad([program(gd, d)], [d], [v])
+        over = fw.unpack_dual(first).tangent
+    np.testing.assert_allclose(first.detach().numpy(), g.detach().numpy(), rtol=1e-6)
+    for found in (under, over):
+        got = np.zeros(3) if found is None else found.detach().numpy()
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_a_write_changes_no_other_tangent(lib):
+    fw = lib.autograd.forward_ad
+    t = tensor(lib, T)
+    with fw.dual_level():
+        d = fw.make_dual(tensor(lib, X), t)
+        y = d + 1
+        y.mul_(3)
+        np.testing.assert_array_equal(fw.unpack_dual(d).tangent.numpy(), T)
+        np.testing.assert_array_equal(fw.unpack_dual(y).tangent.numpy(), 3 * T)
+    np.testing.assert_array_equal(t.numpy(), T)
+
+
+def test_views_that_were_there_before_follow_a_write():
+    fw = gd.autograd.forward_ad
+    buffer = gd.zeros(3, dtype=gd.float64)
+    view = buffer[1:]
+    with fw.dual_level():
+        d = fw.make_dual(tensor(gd, X), tensor(gd, T))
+        buffer.copy_(d)
+        np.testing.assert_array_equal(fw.unpack_dual(view).tangent.numpy(), T[1:])
+        view.zero_()
+        np.testing.assert_array_equal(fw.unpack_dual(buffer).tangent.numpy(), [T[0], 0, 0])
+    assert fw.unpack_dual(buffer).tangent is None
+    np.testing.assert_array_equal(buffer.numpy(), [X[0], 0, 0])
+
+
+def test_errors_of_a_write_leave_everything():
+    fw = gd.autograd.forward_ad
+    leaf = tensor(gd, X, requires_grad=True)
+    with fw.dual_level():
+        d = fw.make_dual(leaf, tensor(gd, T))
+        with pytest.raises(RuntimeError, match="view of a leaf Variable that requires grad"):
+            d.mul_(2)
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad is being used"):
+            leaf.copy_(d)
+        with gd.no_grad(), pytest.raises(NotImplementedError, match="write to a clone"):
+            leaf.copy_(d)
+        y = d * 1
+        with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+            y.mul_(gd.ones(2, 3, dtype=gd.float64))
+        np.testing.assert_array_equal(y.detach().numpy(), X)
+        np.testing.assert_array_equal(fw.unpack_dual(y).tangent.detach().numpy(), T)
+
+
 def test_views_of_a_dual_have_views_as_tangents(lib):
     fw = lib.autograd.forward_ad
     t = tensor(lib, T)
