@@ -37,7 +37,7 @@ def _basis(tensors: Sequence[Tensor]) -> list[Tensor]:
             eye(size, dtype=t.dtype, device=t.device),
             zeros(total - start - size, size, dtype=t.dtype, device=t.device),
         ]
-        parts.append(cat(rows).reshape(total, *t.shape))
+        parts.append(cat(rows).reshape((total, *t.shape)))
         start += size
     return parts
 
@@ -106,7 +106,7 @@ def jacrev(
         for y in outputs:
             end = start + y.numel()
             parts = [
-                column[start:end].reshape(*y.shape, *x.shape)
+                column[start:end].reshape((*y.shape, *x.shape))
                 for column, x in zip(columns, inputs, strict=True)
             ]
             found.append(unflatten(parts, form))
@@ -177,7 +177,7 @@ def jacfwd(
             start = 0
             for x in inputs:
                 end = start + x.numel()
-                parts.append(moved[..., start:end].reshape(*y.shape, *x.shape))
+                parts.append(moved[..., start:end].reshape((*y.shape, *x.shape)))
                 start = end
             found.append(unflatten(parts, form))
         result = unflatten(found, structure)

@@ -102,6 +102,7 @@ class Pulled:
         self._started = next(SEQUENCE)
         self._leaves: set[Edge] = set()
         self._outer = is_grad_enabled()
+        self._primals = list(primals)
         self.inputs = [self._new(x) for x in primals]
         self.outputs: list[Tensor] = []
         self.structure = Structure(None)
@@ -145,7 +146,7 @@ class Pulled:
                 )
         if not outputs:
             raise GraphError(
-                f"{what}: expected f(*primals) to have non-empty output, got output = {result}"
+                f"{what}: Expected f to be a function that has non-empty output (got output = [])"
             )
         self.outputs = outputs
 
@@ -171,20 +172,30 @@ class Pulled:
             retain_graph=retain or record,
             create_graph=record,
             allow_unused=True,
-            materialize_grads=True,
         )
-        return [self.released(g) for g in found if g is not None]
+        return [
+            zeros_of(x) if g is None else self.released(g)
+            for x, g in zip(self.inputs, found, strict=True)
+        ]
 
     def released(self, value: Any) -> Any:
         """A result as it is outside of the transform: without the history that it has inside."""
         if not isinstance(value, Tensor):
             return value
+        for x, original in zip(self.inputs, self._primals, strict=True):
+            if value is x:
+                return original
         if isinstance(value, Dual):
             primal, tangent, level = value._lift
             inner = self.released(primal)
             return inner if tangent is None else dual(alias(inner), self.released(tangent), level)
-        if value._requires_grad and not (self._outer and self.has_outer([value])):
-            return value.detach()
+        if value._requires_grad:
+            node = value._node
+            made_outside = node is not None and node.sequence > self._started
+            if node is None:
+                made_outside = value not in self._leaves
+            if not made_outside and not (self._outer and self.has_outer([value])):
+                return value.detach()
         return value
 
     def has_outer(self, values: Iterable[Tensor]) -> bool:

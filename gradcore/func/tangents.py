@@ -80,7 +80,7 @@ def jvp(
                 )
         if not outputs:
             raise GraphError(
-                f"{what}: expected f(*primals) to have non-empty output, got output = {result}"
+                f"{what}: Expected f to be a function that has non-empty output (got output = [])"
             )
         values, slopes = [], []
         for y in outputs:
