@@ -65,7 +65,8 @@ from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, s
 from .tensor import Size, Tensor, is_inference
 
 if _typing.TYPE_CHECKING:
-    from . import autograd, debug, func, nn, optim, serialization, testing
+    from . import autograd, debug, func, nn, optim, serialization, testing, utils
+    from .func.vmap import vmap
     from .serialization import load, save
 
 __version__ = "0.1.0"
@@ -83,8 +84,8 @@ bool = bool_
 e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 
-_LAZY = frozenset({"autograd", "debug", "func", "nn", "optim", "serialization", "testing"})
-_LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization"}
+_LAZY = frozenset({"autograd", "debug", "func", "nn", "optim", "serialization", "testing", "utils"})
+_LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization", "vmap": "func"}
 
 
 def __getattr__(name: str) -> _typing.Any:

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Final, NoReturn, cast
 import numpy as np
 
 from . import dtypes, fusible
+from .batching.array import BatchedArray, bottom
+from .batching.namespace import Bases, batched, settled
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -45,13 +47,15 @@ class Device:
         ArgumentError: no such kind of device, or an index in both places.
     """
 
-    __slots__ = ("__weakref__", "_backend", "index", "kind", "type")
+    __slots__ = ("__weakref__", "_backend", "base", "batched", "index", "kind", "type")
 
     _known: ClassVar[dict[tuple[str, int | None], Device]] = {}
 
     type: str
     index: int | None
     kind: int
+    base: Device
+    batched: Device
     _backend: Backend | None
 
     def __new__(cls, type: str | Device, index: int | None = None) -> Device:  # noqa: D102
@@ -77,6 +81,8 @@ class Device:
             known = super().__new__(cls)
             known.type, known.index, known.kind = name, index, int(name == "cuda")
             known._backend = None
+            known.base = known
+            known.batched = _batched_device(known)
             known = cls._known.setdefault((name, index), known)
         return known
 
@@ -98,6 +104,10 @@ class Device:
             DeviceError: there is no such CUDA device.
         """
         if self._backend is not None:
+            return self
+        if self.kind == BATCHED:
+            self.base.open()
+            self._backend = _BatchedBackend(self.base)
             return self
         if self.type == "cpu":
             self._backend = numpy_backend()
@@ -127,6 +137,18 @@ class Device:
 
 device = Device
 """PyTorch's spelling."""
+
+BATCHED: Final = 3
+"""The kind of the devices of batches."""
+
+
+def _batched_device(base: Device) -> Device:
+    """Where the Tensors of a vmap are whose samples are on `base`; users see `base`."""
+    device = object.__new__(Device)
+    device.type, device.index, device.kind = base.type, base.index, BATCHED
+    device.base, device.batched = base, device
+    device._backend = None
+    return device
 
 
 class _NumpyNumbers:
@@ -584,6 +606,8 @@ def cast_raw(
     """A raw array in another dtype, on another device; itself where nothing changes."""
     if source.device is target.device:
         return array if source.dtype is target.dtype else target.xp.astype(array, target.numpy)
+    if BATCHED in (source.device.kind, target.device.kind):
+        return _cast_batch(array, source, target, non_blocking)
     here, there = source.device.backend, target.device.backend
     cast_first = source.device.kind and (
         non_blocking or source.numpy.itemsize > target.numpy.itemsize
@@ -599,6 +623,20 @@ def cast_raw(
     if source.dtype is target.dtype:
         return array
     return there.on(target.device, lambda module: there.xp.astype(array, target.numpy))
+
+
+def _cast_batch(array: Array, source: TensorType, target: TensorType, non_blocking: bool) -> Array:
+    """To the device of a batch an array goes as it is; back goes the sum over the samples."""
+    here, there = source.device.base, target.device.base
+    if array.__class__ is BatchedArray and here is not there:
+        inner = _cast_batch(array.inner, source, TensorType(there.batched, target.dtype), False)
+        array = BatchedArray(array.level, inner)
+    elif here is not there:
+        kinds = TensorType(here, source.dtype), TensorType(there, target.dtype)
+        array = cast_raw(array, *kinds, non_blocking)
+    elif source.dtype is not target.dtype:
+        array = batched.astype(array, target.numpy)
+    return array if target.device.kind == BATCHED else settled(array)
 
 
 @functools.cache
@@ -715,12 +753,75 @@ class _SymbolicBackend(Backend):
 def _symbolic_device() -> Device:
     device = object.__new__(Device)
     device.type, device.index, device.kind = "symbolic", None, 2
+    device.base = device.batched = device
     device._backend = _SymbolicBackend()
     return device
 
 
 SYMBOLIC: Final = _symbolic_device()
 """Where Tensors are while a function is traced; no user meets it by name."""
+
+
+class _BatchedModule:
+    """In the place of `numpy` or `cupy`: makes arrays that are the same for all samples."""
+
+    def __init__(self, base: Backend) -> None:
+        self._base = base
+        self.ndarray = BatchedArray
+
+    def asarray(self, value: Any, dtype: Any = None) -> Array:
+        if value.__class__ is not BatchedArray:
+            return self._base.module.asarray(value, dtype)
+        return value if dtype is None else batched.astype(value, dtype)
+
+    def array(self, value: Any, dtype: Any = None, order: Any = "C", copy: bool = True) -> Array:
+        if value.__class__ is not BatchedArray:
+            return self._base.module.array(value, dtype=dtype, order=order, copy=copy)
+        return self.asarray(value.copy(), dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        # What takes arrays may be given batches; what makes them is told where by `on`.
+        over = None if name in ("arange", "zeros") else vars(batched).get(name)
+        return getattr(self._base.module, name) if over is None else over
+
+
+class _BatchedBackend(Backend):
+    """Batches of arrays: what a function inside `vmap` runs on."""
+
+    def __init__(self, base: Device) -> None:
+        super().__init__(_BatchedModule(base.backend), batched)
+        self._base = base.backend
+        self._device = base
+
+    def send(self, array: Array, target: Device, non_blocking: bool = False) -> Array:
+        return self._base.send(array, target.base, non_blocking)
+
+    def fetch(self, array: Array, non_blocking: bool = False) -> Any:
+        if array.__class__ is BatchedArray:
+            return array.tolist()
+        return self._base.fetch(array, non_blocking)
+
+    def on(self, target: Device, make: Callable[[Any], Any]) -> Any:
+        return self._base.on(target.base, lambda module: make(self.module))
+
+    def use(self, target: Device) -> Device:
+        return self._base.use(target.base)
+
+    def at(self, target: Device) -> AbstractContextManager[Any]:
+        return self._base.at(target.base)
+
+    def stream(self, target: Device) -> int:
+        return self._base.stream(target.base)
+
+    def maker(self, target: Device) -> Callable[..., Array]:
+        make = self._base.maker(target.base)
+
+        def asarray(value: Any, dtype: Any = None) -> Array:
+            if value.__class__ is BatchedArray:
+                return value if dtype is None else batched.astype(value, dtype)
+            return make(value) if dtype is None else make(value, dtype=dtype)
+
+        return asarray
 
 
 class TensorType:
@@ -761,7 +862,7 @@ class TensorType:
     scalars: dict[float, Array]
     constants: dict[tuple[complex, int], Array]
 
-    COUNT: ClassVar[int] = 3 * len(dtypes.ALL)
+    COUNT: ClassVar[int] = 4 * len(dtypes.ALL)
 
     _known: ClassVar[dict[tuple[Device, dtypes.dtype], TensorType]] = {}
 
@@ -787,6 +888,8 @@ class TensorType:
         NumPy takes a 0-d array in half the time of a Python number: it is made once per number.
         """
         if self.device.kind:
+            if self.device.kind == BATCHED:
+                return TensorType(self.device.base, self.dtype).scalar(value)
             return float(value) if self.device.kind == 1 else self.constant(value)
         array = np.array(value, self.numpy)
         if value:  # 0.0 and -0.0 are one key
@@ -797,7 +900,7 @@ class TensorType:
 
     def number(self, value: Any) -> Any:
         """A Python number as a kernel of this dtype takes it: a float, or a complex 0-d array."""
-        if self.device.kind != 1 or not self.recordable:
+        if self.device.base.kind != 1 or not self.recordable:
             return value
         return self.constant(complex(value)) if self.dtype.is_complex else float(value)
 
@@ -842,10 +945,23 @@ def type_of(array: Array) -> TensorType:
         return TensorType(CPU, dtypes.from_numpy_dtype(array.dtype)) if found is None else found
     if isinstance(array, Symbol):
         return TensorType(SYMBOLIC, dtypes.from_numpy_dtype(array.dtype))
+    if array.__class__ is BatchedArray:
+        base = type_of(bottom(array))
+        return TensorType(base.device.batched, base.dtype)
     concrete = Device("cuda", int(array.device.id)).open()
     return TensorType(concrete, dtypes.from_numpy_dtype(array.dtype))
 
 
+def _find(array: Array) -> Namespace:
+    return CPU.xp if isinstance(array, np.ndarray) else type_of(array).device.xp
+
+
+Bases.find = staticmethod(_find)
+Bases.cast = staticmethod(cast_raw)
+
+
 def is_array(value: object) -> bool:
-    """True for a NumPy array, and for a CuPy array without importing CuPy."""
-    return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy"
+    """True for a NumPy array, a batch, and for a CuPy array without importing CuPy."""
+    if isinstance(value, np.ndarray | BatchedArray):
+        return True
+    return type(value).__module__.partition(".")[0] == "cupy"

@@ -24,8 +24,13 @@ from .anomaly import (
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
 )
-from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
-from .errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
+from .batches import enter, leave
+from .batching.array import BatchedArray, new_level
+from .batching.array import levels as batch_levels
+from .batching.loop import cotangents_over_batches
+from .batching.namespace import batched, has_ended, settled
+from .device import BATCHED, CPU, Array, Device, TensorType, cast_raw, is_array, type_of
+from .errors import ArgumentError, ArgumentTypeError, BatchingError, GraphError, ShapeError
 from .fusible import fusible
 from .generated import cotangents
 from .graph import (
@@ -94,12 +99,12 @@ def _walk_silently(
 
 
 class Walk:
-    """A backward pass under way, for hooks that wait for several gradients of it.
+    """A backward pass under way, for those who must tell one from another.
 
     Attributes:
-        wanted: how many such hooks there are; while there are none nothing is noted.
-        current: the innermost one in this thread or task, or None.
-        notes: what those hooks keep for the time of the pass.
+        wanted: how many `WalkWanted` there are; while there are none nothing is noted.
+        current: the innermost pass in this thread or task, or None.
+        notes: what is kept for the time of the pass.
     """
 
     wanted: ClassVar[int] = 0
@@ -119,6 +124,11 @@ class Walk:
     def __exit__(self, *error: object) -> None:
         Walk.current.set(self._outer)
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether it goes to given inputs only."""
+        return self._only is not None
+
     def reaches(self, edge: Edge) -> bool:
         """Whether the gradient of an edge is computed in this pass."""
         if self._reached is None:
@@ -132,6 +142,21 @@ class Walk:
                             self._reached.add(source)
                             stack.append(source)
         return edge in self._reached and (self._only is None or edge in self._only)
+
+
+_COUNTING: Final = threading.RLock()
+
+
+class WalkWanted:
+    """As long as it lives `Walk.current` is set in backward passes."""
+
+    def __init__(self) -> None:
+        with _COUNTING:
+            Walk.wanted += 1
+
+    def __del__(self) -> None:
+        with _COUNTING:
+            Walk.wanted -= 1
 
 
 def _walk(
@@ -155,6 +180,8 @@ def _walk(
     """
     pending: dict[Edge, Any] = {}
     heap: list[tuple[int, Node]] = []
+    within = batch_levels()
+    batches = bool(within)
     for edge, g in roots:
         if edge in pending:
             pending[edge] = _sum(edge, pending[edge], g, None)
@@ -211,10 +238,13 @@ def _walk(
                 xp = recorded
                 saved = saved_as_tensors(node, saved)
             else:
-                xp = node.type.xp
+                xp = batched if within else node.type.xp
             if xp is _HOST or record or xp is fusible:
                 if pullback.joint is not None:
                     g = pullback.joint(xp, g, saved)
+            elif xp is batched:
+                batches = True
+                rules, g = None, cotangents_over_batches(pullback, g, saved, node.edges)
             else:
                 if node.type.device is not current:
                     current = node.type.device
@@ -239,10 +269,13 @@ def _walk(
                 d = g[number] if rules is None else rules[number](xp, g, saved)
                 if restore is not None and d is not None:
                     d = _restore(xp, d, node.type, *restore[number])
-                elif current is not None and d.__class__ is node.type.ndarray:
-                    kind = edge.type if isinstance(edge, Node) else edge._type
-                    if d.dtype is not kind.numpy:  # a kernel would take it for that
-                        d = kind.xp.astype(d, kind.numpy)
+                elif xp is not _HOST:
+                    if xp is batched or record:
+                        d = _returned(edge, d)
+                    elif current is not None and d.__class__ is node.type.ndarray:
+                        kind = edge.type if isinstance(edge, Node) else edge._type
+                        if d.dtype is not kind.numpy:  # a kernel would take it for that
+                            d = kind.xp.astype(d, kind.numpy)
                 if edge in pending:
                     if d is None:
                         continue
@@ -253,6 +286,7 @@ def _walk(
                         and references(total) <= _SOLE
                         and total.base is None
                         and total.shape == d.shape
+                        and d.__class__ is np.ndarray
                     ):
                         np.add(total, d, out=total)
                     elif record or d.__class__ is np.ndarray or isinstance(d, np.generic):
@@ -276,6 +310,10 @@ def _walk(
             previous.backend.use(previous)
         if anomaly:
             evaluated.set(inducing)
+    if batches or record:
+        pending = {edge: _settled(g) for edge, g in pending.items()}
+        for edge, g in (captured or {}).items():
+            captured[edge] = _settled(g)  # type: ignore[index]
     if Hooks.on_leaves:
         leaves: dict[Any, Any] = pending
         for leaf, g in list(leaves.items()):
@@ -315,6 +353,25 @@ def _short(edge: Edge) -> str:
     return function_of(edge)[0].name().removesuffix("Backward0")
 
 
+def _returned(edge: Edge, d: Any) -> Any:
+    """A cotangent for what `edge` came from; if that is no batch, it is summed over batches."""
+    kind = edge.type if isinstance(edge, Node) else edge._type
+    if d is None or kind.device.kind == BATCHED:
+        return d
+    if isinstance(d, Cotangents):
+        return Cotangents({number: _settled(v) for number, v in d.items()})
+    return _settled(d)
+
+
+def _settled(g: Any) -> Any:
+    """A cotangent summed over the samples of each vmap that runs no longer."""
+    if g.__class__ is BatchedArray:
+        return settled(g)
+    if isinstance(g, Tensor) and g._array.__class__ is BatchedArray and has_ended(g._array):
+        return recorded.send(g, g._type, TensorType(g._type.device.base, g._type.dtype))
+    return g
+
+
 def _sum(edge: Edge, a: Any, b: Any, current: Device | None) -> Any:
     """The sum of two cotangents, which is computed where they are: on the device of `edge`."""
     device = (edge.type if isinstance(edge, Node) else edge._type).device
@@ -325,6 +382,8 @@ def _as_tensor(g: Any, type: TensorType, record: bool) -> Any:
     """A cotangent as users see it; one of several outputs without a cotangent is None."""
     if g is None or record:
         return g
+    if g.__class__ is BatchedArray:
+        return wrap(g)
     array = type.asarray(g.array() if g.__class__ is Uniform else g)
     return new_tensor(array, type, array.shape)
 
@@ -420,7 +479,7 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
     if xp is recorded:
         if d._shape != shape:
             d = xp.sum_to(d, shape)
-        return d if d._type is type else d.to(type.device, type.dtype)
+        return d if d._type is type else xp.send(d, d._type, type)
     if d.__class__ is Uniform:
         d = d.restored(shape, type)
         return d if type.device.kind == 1 else d.own()
@@ -707,7 +766,7 @@ def _run(
             found.update((edge, g) for edge, g in captured.items() if g is not None)
             captured = None
         if not create_graph:
-            found = {edge: _settled(g) for edge, g in found.items()}
+            found = {edge: _plain(g) for edge, g in found.items()}
     else:
         found = _walk_silently(roots, retain, only, captured)
     if captured is not None:
@@ -715,7 +774,7 @@ def _run(
     return found
 
 
-def _settled(g: Any) -> Any:
+def _plain(g: Any) -> Any:
     """A cotangent as the walk on arrays gives it, if nothing follows it."""
     return g if isinstance(g, Lifted) else _raw(g)
 
@@ -779,6 +838,7 @@ def backward(
     """
     outputs = _tuple(tensors)
     wanted = None
+    _check_no_vmap()
     if inputs is not None:
         wanted = _tuple(inputs)
         if not wanted:
@@ -810,6 +870,14 @@ def backward(
     _fill_leaves(found, create_graph)
 
 
+def _check_no_vmap() -> None:
+    if batch_levels():
+        raise BatchingError(
+            "backward() called inside a functorch transform. This is not supported, please use "
+            "func.grad, func.vjp or autograd.grad instead, or call backward() outside of vmap."
+        )
+
+
 def _backward_method(
     self: Tensor,
     gradient: Tensor | None = None,
@@ -829,6 +897,7 @@ def _backward_method(
     if create_graph or inputs is not None or levels():
         backward(self, gradient, retain_graph, create_graph, inputs)
     else:
+        _check_no_vmap()
         root = self._node or self, _seed(self, gradient, 0, False)
         _fill_leaves(_walk_silently((root,), bool(retain_graph)), False)
 
@@ -858,7 +927,8 @@ def grad(
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         only_inputs: must be True.
         allow_unused: give None for an input that the outputs do not depend on, instead of raising.
-        is_grads_batched: not implemented yet.
+        is_grads_batched: the first dimension of each of `grad_outputs` is that of a batch of
+            cotangents, and of each result that of a batch of gradients, which are computed at once.
         materialize_grads: give zeros instead of None.
 
     Returns:
@@ -868,7 +938,20 @@ def grad(
         GraphError: an input is unused or does not require grad; and as for `backward`.
     """
     if is_grads_batched:
-        raise NotImplementedError("is_grads_batched is not implemented yet.")
+        return _grads_of_batch(
+            _tuple(outputs),
+            grad_outputs,
+            lambda cotangents: grad(
+                outputs,
+                inputs,
+                cotangents,
+                retain_graph,
+                create_graph,
+                only_inputs,
+                allow_unused,
+                materialize_grads=materialize_grads,
+            ),
+        )
     if not only_inputs:
         raise ArgumentError("only_inputs=False is not supported: call backward() instead.")
     if materialize_grads and allow_unused is False:
@@ -892,6 +975,8 @@ def grad(
     for number, t in enumerate(wanted):
         kind = t._type
         g = found.get(t._node or t)
+        if g.__class__ is BatchedArray:
+            kind = type_of(g)
         if g.__class__ is kind.ndarray and t._shape:
             result: Tensor = Tensor()
             result._array = g
@@ -923,3 +1008,33 @@ def grad(
             array = _own(g, kind) if shared else kind.asarray(g)
             results.append(new_tensor(array, kind, array.shape))
     return tuple(results)
+
+
+def _grads_of_batch(
+    outputs: tuple[Tensor, ...],
+    cotangents: Any,
+    run: Callable[[list[Tensor | None]], tuple[Tensor | None, ...]],
+) -> tuple[Tensor | None, ...]:
+    """What `run` gives for each of a batch of cotangents, as batches."""
+    seeds = _tuple(cotangents)
+    for number, (t, g) in enumerate(zip(outputs, seeds, strict=False)):
+        if isinstance(g, Tensor) and g._shape[1:] != t._shape:
+            raise ShapeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                "match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{number}] has a shape of {g.shape} and output[{number}] has a shape "
+                f"of {t.shape}. If you only want some tensors in `grad_output` to be considered "
+                "batched, consider using vmap."
+            )
+    sizes = [g._shape[0] for g in seeds if isinstance(g, Tensor)]
+    if not sizes:
+        raise ArgumentError("vmap: Expected at least one Tensor to vmap over")
+    if any(size != sizes[0] for size in sizes):
+        raise ArgumentError(
+            "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
+            f"{sizes} for the mapped dimension"
+        )
+    with new_level(sizes[0]) as level:
+        found = run([enter(g, level, 0) if isinstance(g, Tensor) else g for g in seeds])
+        return tuple([None if d is None else leave(d, level, 0) for d in found])

@@ -12,6 +12,7 @@ Each class also inherits the builtin that PyTorch or NumPy users catch::
     ├── OutOfMemoryError    RuntimeError, MemoryError  a CUDA device has no memory left
     ├── ArgumentError       ValueError, RuntimeError   a value the operation does not take
     ├── ArgumentTypeError   TypeError                  a type the operation does not take
+    ├── BatchingError       RuntimeError               what a function inside vmap cannot do
     └── FusionError         TypeError                  what a fused function cannot do
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
+    "BatchingError",
     "DTypeError",
     "DeviceError",
     "DimensionError",
@@ -73,6 +75,10 @@ class ArgumentError(GradcoreError, ValueError, RuntimeError):
 
 class ArgumentTypeError(GradcoreError, TypeError):
     """An argument whose type the operation does not take."""
+
+
+class BatchingError(GradcoreError, RuntimeError):
+    """A function inside vmap does what cannot be done for all samples at once."""
 
 
 class FusionError(GradcoreError, TypeError):

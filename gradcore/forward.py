@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from weakref import ref
 
-from .device import TensorType
+from .device import TensorType, type_of
 from .engine import _run as run_backward
 from .graph import Node, Pullback, new_node
 from .levels import Level
@@ -394,21 +394,30 @@ def _flows(y: Any, tangents: Tangents) -> bool:
 def zeros_of(like: Tensor) -> Tensor:
     """Zeros of the shape and type of `like`."""
     kind = like._type
-    make = lambda module: module.zeros(like._shape, kind.numpy)
-    return new_tensor(kind.device.backend.on(kind.device, make), kind, like._shape)
+    make = lambda _: kind.xp.zeros(like._shape, like._array)
+    array = kind.device.backend.on(kind.device, make)
+    return new_tensor(array, type_of(array), like._shape)
+
+
+def _cast(t: Tensor, type: TensorType) -> Tensor:
+    """`t` in another type, but that it stays one of a batch, or for all samples, as it is."""
+    if t._type is type:
+        return t
+    if t._type.device.base is not type.device.base:
+        return t.to(type.device, type.dtype)
+    return t if t.dtype is type.dtype else t.to(type.dtype)
 
 
 def _materialized(tangents: Tangents, primals: Sequence[Tensor]) -> list[Tensor]:
     return [
-        zeros_of(p) if t is None else t if t._type is p._type else t.to(p.device, p.dtype)
+        zeros_of(p) if t is None else _cast(t, p._type)
         for t, p in zip(tangents, primals, strict=True)
     ]
 
 
 def _fitted(t: Tensor, type: TensorType, shape: tuple[int, ...]) -> Tensor:
     """A tangent of the output's type and shape."""
-    if t._type is not type:
-        t = t.to(type.device, type.dtype)
+    t = _cast(t, type)
     return t if t._shape == shape else recorded.broadcast_to(t, shape)
 
 
@@ -426,7 +435,7 @@ def _elementwise_jvp(
     values: dict[str, Any] = {"y": y}
     for letter, v in zip(op.letters, primals, strict=True):
         if isinstance(v, Tensor):
-            values[letter] = v if v._type is kind else v.to(kind.device, kind.dtype)
+            values[letter] = _cast(v, kind)
         elif letter == "b" and op.by_number:
             values[letter] = v
         else:
@@ -461,8 +470,7 @@ def _primitive_jvp(
 ) -> Tensor | None:
     """The tangent of `y`, the result of a primitive; None if it is zero."""
     given = [
-        None if t is None else t if t._type is p._type else t.to(p.device, p.dtype)
-        for t, p in zip(tangents, primals, strict=True)
+        None if t is None else _cast(t, p._type) for t, p in zip(tangents, primals, strict=True)
     ]
     if op.linear:
         rules = op.rules

@@ -114,7 +114,8 @@ class Pullback:
             as a 0-d array).
         frees: whether a saved value is an array, so that a second backward cannot run.
         inputs: per input of the op the number of its edge, or None.
-        pure: the rules are those of an op: mathematics that can be read over any namespace.
+        of_op: the rules are those of an op: mathematics that can be read over any namespace.
+        pure: likewise, and there is no joint.
         elementwise: pure, and the dtype of the output tells those of all that is saved.
         generated: on a device that compiles, what was made of the rules (`generated.py`).
         several: whether nodes of it were seen to have several outputs.
@@ -133,6 +134,7 @@ class Pullback:
         "letters",
         "name",
         "names",
+        "of_op",
         "pure",
         "rules",
         "several",
@@ -164,6 +166,7 @@ class Pullback:
         self.sources = sources
         self.frees = any(s > METADATA for s in sources)
         self.inputs = inputs
+        self.of_op = pure
         self.pure = pure and joint is None
         self.elementwise = elementwise
         self.generated = {}

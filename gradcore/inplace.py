@@ -19,6 +19,7 @@ from . import dtypes
 from .device import Array, is_array
 from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
 from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
+from .levels import levels
 from .mode import (
     WATCHERS,
     enable_grad,
@@ -42,7 +43,7 @@ from .tensor import (
 )
 from .versions import note_write
 
-__all__ = ["check_writable", "overwrite", "prepare_write", "rearrange", "write"]
+__all__ = ["check_writable", "count_write", "overwrite", "prepare_write", "rearrange", "write"]
 
 Chain = tuple[tuple[Callable[[Tensor, Any], Tensor], Any], ...]
 """How a view is made of its base: functions, each with its argument."""
@@ -163,6 +164,7 @@ def write(
     function: Callable[..., Any],
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
+    direct: Callable[[Array], object] | None = None,
 ) -> Tensor:
     """Write `function(t, *args, **kwargs)` into `t`.
 
@@ -171,6 +173,7 @@ def write(
         function: an operation whose result has the shape of `t`.
         args: its further arguments.
         kwargs: its arguments by name.
+        direct: writes the same into an array on the CPU; called where nothing is recorded.
 
     Returns:
         `t`; NotImplemented if the function returned that.
@@ -179,9 +182,21 @@ def write(
         GraphError, ArgumentError, FusionError: as `check_writable`.
         ShapeError, DTypeError: the result does not fit. Nothing has been written then.
     """
-    lifted = outermost((t, *args, *kwargs.values()) if kwargs else (t, *args))
-    if lifted is not None:
-        return lifted._write(_write, t, function, args, kwargs)
+    if levels() or t.__class__ is not Tensor:
+        lifted = outermost((t, *args, *kwargs.values()) if kwargs else (t, *args))
+        if lifted is not None:
+            return lifted._write(_write, t, function, args, kwargs)
+    if direct is not None and not WATCHERS and not t._type.device.kind:
+        outer = getattr(t, "_view", None)
+        if not is_grad_enabled() or not (
+            t._requires_grad
+            or (outer is not None and root_of(t)._requires_grad)
+            or _any_requires_grad(args, kwargs)
+        ):
+            check_writable(t, False)
+            direct(t._array)
+            count_write(t)
+            return t
     return _write(t, function, args, kwargs)
 
 
@@ -305,22 +320,26 @@ def _store(t: Tensor, values: Array) -> None:
     if not getattr(array.flags, "writeable", True):
         array.flags.writeable = True  # NumPy's own views of writeable memory, such as diagonals
     device.backend.on(device, store)
-    root = root_of(t)
-    alone = getattr(root, "_view", None)
+    count_write(t)
+
+
+def count_write(t: Tensor) -> None:
+    """Count a write to the memory of `t` that was made, or is about to be."""
+    alone = getattr(root_of(t), "_view", None)
     if alone is None:
-        note_write(array)
+        note_write(t._array)
     else:
         alone.writes += 1
 
 
 overwrite: Final = primitive(
     "copy",
-    lambda xp, a, b: xp.broadcast_to(b, a.shape),
+    lambda xp, a, b: b,
     lambda xp, g: xp.zeros_like(g),
     lambda xp, g: g,
     graph="CopyBackwards",
 )
-"""`overwrite(a, b)`: `b` in the shape of `a`, on which it depends with a zero gradient."""
+"""`overwrite(a, b)`: `b`, which has the shape and type of `a`; a zero gradient goes to `a`."""
 
 
 def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...]) -> Tensor:

@@ -41,7 +41,10 @@ from typing import Any, Final, NoReturn, TypeVar
 import numpy as np
 
 from . import dtypes, generated
-from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
+from .batching.array import deepest
+from .batching.loop import over_batches
+from .batching.namespace import aligned, batched
+from .device import BATCHED, CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from .graph import (
     CONSTANT,
@@ -73,6 +76,7 @@ __all__ = [
     "promote",
     "public",
     "recorded",
+    "together",
     "unary",
 ]
 
@@ -316,6 +320,8 @@ class _Elementwise:
 
     def implementation(self, kind: TensorType) -> Callable[..., Any]:
         """The forward on raw arrays of one type."""
+        if kind.device.kind == BATCHED:
+            return aligned(functools.partial(self._at_bottom, kind.dtype))
         backend = kind.device.backend
         plain: Callable[..., Any]
         if isinstance(self.forward, str):
@@ -333,6 +339,15 @@ class _Elementwise:
             except NotElementwise:
                 pass
         return backend.guarded(plain)
+
+    def _at_bottom(self, dtype: dtypes.dtype, *operands: Any) -> Any:
+        """The forward on what is inside batches, all of one dtype."""
+        array = next(v for v in operands if hasattr(v, "dtype"))
+        kind = TensorType(type_of(array).device, dtype)
+        f = self._implementations[kind.code]
+        if f is None:
+            f = self._implementations[kind.code] = self.implementation(kind)
+        return f(*operands)
 
     def chosen(self, wanted: tuple[bool | None, ...]) -> tuple[Formula, ...]:
         """The rules of the wanted inputs."""
@@ -375,9 +390,9 @@ class _Elementwise:
 
     def general(self, *inputs: Any) -> Tensor:
         """A call with operands of any kind: promotes, runs, records."""
-        lifted = outermost(inputs)
-        if lifted is not None:
-            return lifted._elementwise(self, inputs)  # type: ignore[no-any-return]
+        top = outermost(inputs)
+        if top is not None:
+            return top._elementwise(self, inputs)  # type: ignore[no-any-return]
         operands = [self.operand(value, i) for i, value in enumerate(inputs)]
         device = common_device(self.name, operands)
         dtype = common_dtype(operands)
@@ -402,7 +417,7 @@ class _Elementwise:
             raise self.explain(error, operands) from error
         if not isinstance(y, device.backend.ndarray):
             y = kind.asarray(y)
-        y_type = kind.bool_type if self.result == "bool" else type_of(y)
+        y_type = kind.bool_type if self.result == "bool" else _type_beside(device, y)
         if dtype in self.direct and y_type is (kind.bool_type if self.result == "bool" else kind):
             self.table[kind.code] = f
         out = new_tensor(y, y_type, y.shape)
@@ -500,6 +515,9 @@ def common_device(name: str, operands: Sequence[Any]) -> Device:
         if isinstance(v, Tensor) and (v._shape or v._type.device.kind):
             device = v._type.device
             if found is not None and found is not device:
+                if found.base is device.base:
+                    found = found.batched
+                    continue
                 raise DeviceError(
                     f"{name}: Expected all tensors to be on the same device, but found at least "
                     f"two devices, {found} and {device}! Move one with .to({str(found)!r})."
@@ -510,6 +528,25 @@ def common_device(name: str, operands: Sequence[Any]) -> Device:
             raise ArgumentTypeError(f"{name}(): at least one argument must be a Tensor.")
         found = CPU
     return found
+
+
+def together(*tensors: Any) -> tuple[Any, ...]:
+    """Tensors of which some stand for a batch, so that all are on the device of the batch.
+
+    What is no Tensor is left, and so are those on another device.
+    """
+    devices = {t._type.device for t in tensors if isinstance(t, Tensor)}
+    if len(devices) < 2:
+        return tensors
+    batch = next((d for d in devices if d.kind == BATCHED), None)
+    if batch is None:
+        return tensors
+    return tuple(
+        [
+            t.to(batch) if isinstance(t, Tensor) and t._type.device is batch.base else t
+            for t in tensors
+        ]
+    )
 
 
 def common_dtype(operands: Sequence[Any]) -> dtypes.dtype:
@@ -533,7 +570,15 @@ def typed(y: Any, kind: TensorType) -> tuple[Array, TensorType]:
             return y, kind
     elif not is_array(y):
         y = kind.asarray(y)
-    return y, type_of(y)
+    return y, _type_beside(kind.device, y)
+
+
+def _type_beside(device: Device, y: Array) -> TensorType:
+    """The type of a result of Tensors on `device`; of a batch, also of what all samples share."""
+    found = type_of(y)
+    if device.kind == BATCHED and found.device is not device:
+        return TensorType(device, found.dtype)
+    return found
 
 
 def explain(name: str, error: Exception, operands: Sequence[Any]) -> Exception:
@@ -978,7 +1023,9 @@ class _Primitive:
         shapes = tuple(f"{letter}_shape" for letter in self.letters)
         self.values = ("y", *self.letters, *shapes, *self.metadata)
         self.differentiable = joint is not None or any(r is not None for r in rules)
-        self.implementations: list[Callable[..., Any]] = [self._resolve] * 3
+        self.implementations: list[Callable[..., Any]] = [self._resolve] * 3 + [
+            over_batches(self.name, forward, self._below)
+        ]
         self.variants: dict[int, Any] = {}
 
     def _resolve(self, xp: Namespace, *args: Any) -> Any:
@@ -995,6 +1042,25 @@ class _Primitive:
         function = backend.guarded(function)
         self.implementations[device.kind] = function
         return function(xp, *args)
+
+    def _below(self, *args: Any) -> Any:
+        """The forward on arrays none of which is batched."""
+        device = type_of(args[0]).device
+        return self.implementations[device.kind](device.xp, *args)
+
+    def lifted(self, inputs: Sequence[Tensor], metadata: Sequence[Any]) -> list[Tensor] | None:
+        """Inputs of which some, or arrays among the metadata, are batched, so that all are.
+
+        None if they are already, or nothing is batched.
+        """
+        kinds = {t._type.device.kind for t in inputs}
+        if BATCHED in kinds:
+            if len(kinds) == 1:
+                return None
+            common_device(self.name, inputs)
+        elif deepest(metadata) is None:
+            return None
+        return [t.to(t._type.device.batched) for t in inputs]
 
     def variant(self, wanted: tuple[bool, ...], kind: TensorType) -> Any:
         """What a call needs to be recorded where these inputs require grad.
@@ -1137,7 +1203,7 @@ def _with_kernel(
     names = parameters(kernel)
 
     def call(xp: Namespace, g: Any, saved: tuple[Any, ...]) -> Any:
-        if xp is recorded:
+        if xp is recorded or xp is batched:
             return joint(xp, g, saved)
         values = dict(zip(layout, saved, strict=True), g=g, wanted=wanted)
         return kernel(*[values.get(n) for n in names])
@@ -1196,6 +1262,7 @@ def primitive(
         symmetric,
     )
     implementations, variant, failed = op.implementations, op.variant, op.failed
+    lifted = op.lifted
     result = op.result
     differentiable = op.differentiable
     variants = op.variants
@@ -1216,6 +1283,10 @@ def primitive(
             else:
                 y = f(kind.xp, a, m, n, *more)
         except Exception as error:
+            metadata = tuple([v for v in (m, n, *more) if v is not _ABSENT])
+            tensors = lifted((x,), metadata)
+            if tensors is not None:
+                return apply_one(*tensors, *metadata)
             raise failed(error, (x,)) from error
         y_type = kind
         if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
@@ -1248,14 +1319,21 @@ def primitive(
 
     def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
         if a.__class__ is not Tensor or b.__class__ is not Tensor:
-            lifted = outermost((a, b))
-            if lifted is not None:
-                return lifted._primitive(op, (a, b), metadata)
+            top = outermost((a, b))
+            if top is not None:
+                return top._primitive(op, (a, b), metadata)
         kind = a._type
+        if b._type is not kind:
+            tensors = lifted((a, b), ())
+            if tensors is not None:
+                return apply_two(*tensors, *metadata)
         x, z = a._array, b._array
         try:
             y = implementations[kind.device.kind](kind.xp, x, z, *metadata)
         except Exception as error:
+            tensors = lifted((a, b), metadata)
+            if tensors is not None:
+                return apply_two(*tensors, *metadata)
             raise failed(error, (a, b)) from error
         y_type = kind
         if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
@@ -1296,15 +1374,23 @@ def primitive(
 
     def apply_several(*args: Any) -> Tensor:
         tensors = args[:count]
-        lifted = outermost(tensors)
-        if lifted is not None:
-            return lifted._primitive(op, tensors, args[count:])
-        kind = tensors[0]._type
-        arrays = [t._array for t in tensors]
+        top = outermost(tensors)
+        if top is not None:
+            return top._primitive(op, tensors, args[count:])
         metadata = args[count:]
+        kind = tensors[0]._type
+        for t in tensors:
+            if t._type is not kind:
+                tensors = tuple(lifted(tensors, ()) or tensors)
+                kind = tensors[0]._type
+                break
+        arrays = [t._array for t in tensors]
         try:
             y = implementations[kind.device.kind](kind.xp, *arrays, *metadata)
         except Exception as error:
+            batches = lifted(tensors, metadata)
+            if batches is not None:
+                return apply_several(*batches, *metadata)
             raise failed(error, tensors) from error
         return result(tensors, y, (*arrays, *metadata))
 

@@ -11,13 +11,22 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from .device import is_array
-from .engine import saved_as_tensor
+from .engine import saved_as_tensor, with_history
 from .errors import ArgumentTypeError, GraphError
-from .graph import FREED, METADATA, SCALAR, Node, Packed, PackedValues
+from .graph import FREED, METADATA, SCALAR, Edge, Node, Packed, PackedValues
 from .mode import Watching, no_grad
-from .tensor import Tensor, wrap
+from .tensor import Tensor, edge_of, wrap
 
-__all__ = ["SavedTensor", "hooks_are_set", "pack", "pop_hooks", "push_hooks", "refuse_hooks"]
+__all__ = [
+    "SavedTensor",
+    "hooks_are_set",
+    "pack",
+    "pack_with_history",
+    "pop_hooks",
+    "push_hooks",
+    "refuse_hooks",
+    "unpacked_with_history",
+]
 
 Pair = tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]
 
@@ -95,6 +104,30 @@ def pack(t: Tensor) -> Any:
     hooks = _hooks.get()
     assert hooks is not None
     return _packed(t, hooks.pair)
+
+
+class _WithHistory(Packed):
+    """A Packed that knows where the gradient of the Tensor goes."""
+
+    __slots__ = ("edge",)
+
+    edge: Edge | None
+
+
+def pack_with_history(t: Tensor) -> Any:
+    """As `pack`; `unpacked_with_history` gives a Tensor of the same history."""
+    plain = pack(t)
+    packed = _WithHistory(plain.content, plain.unpack, plain.shape, plain.type)
+    packed.edge = edge_of(t) if t._requires_grad else None
+    return packed
+
+
+def unpacked_with_history(value: Any) -> Any:
+    """What `pack_with_history` was given; anything else is given back as it is."""
+    if not isinstance(value, _WithHistory):
+        return value
+    t = value.tensor()
+    return t.detach() if value.edge is None else with_history(t._array, value.edge)
 
 
 def _packed(t: Tensor, pair: Pair) -> Packed:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from .batching.array import RANDOM, BatchedArray, levels
+from .batching.namespace import batched
 from .device import CPU, Array, Device
-from .errors import ArgumentError
+from .errors import ArgumentError, BatchingError
 
 __all__ = [
     "Generator",
@@ -80,23 +83,55 @@ class Generator:
 
     def uniform(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
         """A raw array of numbers in [0, 1); of complex numbers both parts are."""
-        return self._numbers.uniform(shape, np.dtype(dtype))
+        return _drawn(lambda wide: self._numbers.uniform(wide, np.dtype(dtype)), shape)
 
     def normal(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
         """A raw array of normal numbers of mean 0 and variance 1."""
-        return self._numbers.normal(shape, np.dtype(dtype))
+        return _drawn(lambda wide: self._numbers.normal(wide, np.dtype(dtype)), shape)
 
     def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any = np.int64) -> Array:
         """A raw array of integers in [low, high), which are drawn as int64."""
-        return self._numbers.integers(low, high, shape, np.dtype(dtype))
+        draw = lambda wide: self._numbers.integers(low, high, wide, np.dtype(dtype))
+        return _drawn(draw, shape)
 
     def permutation(self, n: int, dtype: Any = np.int64) -> Array:
         """A raw array with 0 to n - 1 in random order."""
-        return self._numbers.permutation(n, np.dtype(dtype))
+
+        def draw(wide: tuple[int, ...]) -> Array:
+            rows = math.prod(wide[:-1])
+            if len(wide) == 1:
+                return self._numbers.permutation(n, np.dtype(dtype))
+            if not rows:
+                return self._numbers.integers(0, 1, wide, np.dtype(dtype))
+            drawn = [self._numbers.permutation(n, np.dtype(dtype)) for _ in range(rows)]
+            return batched.reshape(batched.stack(drawn), wide)
+
+        return _drawn(draw, (n,))
 
     def noise(self, shape: tuple[int, ...], p: float, dtype: Any = np.float32) -> Any:
         """What `dropout` multiplies an array with, in the form that its device has for it."""
-        return self._numbers.noise(shape, p, np.dtype(dtype))
+        if self.device.kind and levels():  # batches are multiplied with arrays
+            kept = self.uniform(shape, np.float32) >= p
+            return batched.astype(kept, dtype) * (1.0 / (1.0 - p) if p < 1.0 else 0.0)
+        return _drawn(lambda wide: self._numbers.noise(wide, p, np.dtype(dtype)), shape)
+
+
+def _drawn(draw: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
+    """What `draw(shape)` gives; inside vmap for each sample, if their numbers are to differ.
+
+    Raises:
+        BatchingError: inside vmap no numbers may be drawn.
+    """
+    running = levels()
+    if not running:
+        return draw(shape)
+    if any(level.randomness == "error" for level in running):
+        raise BatchingError(RANDOM)
+    differing = [level for level in running if level.randomness == "different"]
+    array = draw((*[level.size for level in differing], *shape))
+    for level in differing:
+        array = BatchedArray(level, array)
+    return array
 
 
 def _restored(device: str, state: Any) -> Generator:
@@ -121,6 +156,7 @@ _seed: int | None = None
 
 def default_generator(device: Device = CPU) -> Generator:
     """The generator used where none is given."""
+    device = device.base
     found = _defaults.get(device)
     if found is None:
         found = _defaults[device] = Generator(device)

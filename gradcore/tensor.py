@@ -7,6 +7,7 @@ signatures, for type checkers and readers, are listed in `methods.py`.
 from __future__ import annotations
 
 import copy
+import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from weakref import ref
 import numpy as np
 
 from . import dtypes, printing
+from .batching.array import BatchedArray, levels
 from .device import Array, Device, TensorType, type_of
 from .errors import (
     ArgumentTypeError,
@@ -126,12 +128,12 @@ class Tensor(Operations):
     @property
     def device(self) -> Device:
         """The device that holds the values."""
-        return self._type.device
+        return self._type.device.base
 
     @property
     def is_cuda(self) -> bool:
         """True on a CUDA device."""
-        return self._type.device.kind == 1
+        return self._type.device.base.kind == 1
 
     @property
     def itemsize(self) -> int:
@@ -456,7 +458,7 @@ class Tensor(Operations):
 
     def __bool__(self) -> bool:
         if self._array.size == 1:
-            return bool(self._array.item())
+            return bool(self._array)
         values = "no values" if self._array.size == 0 else "more than one value"
         raise ShapeError(f"Boolean value of Tensor with {values} is ambiguous.")
 
@@ -733,6 +735,12 @@ def text(t: Tensor) -> str:
     """The text of `print(t)`."""
     if t._type.device.kind == 2:  # a function is traced: there are no values
         return f"tensor({t._array!r}, size={t._shape}, dtype={t.dtype})"
+    if t._array.__class__ is BatchedArray:
+        running = levels()
+        level = t._array.level
+        number = running.index(level) + 1 if level in running else 0
+        value = textwrap.indent(text(wrap(t._array.inner)), "    ")
+        return f"BatchedTensor(lvl={number}, bdim=0, value=\n{value}\n)"
     suffixes = []
     default = dtypes.get_default_dtype()
     if t.is_cuda:

@@ -42,6 +42,7 @@ def test_every_error_is_also_a_builtin_that_users_catch():
         "OutOfMemoryError": (RuntimeError, MemoryError),
         "ArgumentError": (ValueError, RuntimeError),
         "ArgumentTypeError": (TypeError,),
+        "BatchingError": (RuntimeError,),
         "FusionError": (TypeError,),
     }
     assert set(bases) | {"GradcoreError"} == set(errors.__all__)

@@ -516,7 +516,53 @@ def a_hook_that_writes_in_place_raises(lib, log):
         attempt(log, lambda: (x * 1) * w)
 
 
+def versions_are_counted_by_hand(lib, log):
+    x, w = pair(lib)
+    a = x * 1
+    y = (a * w).sum()
+    log.append(a._version)
+    lib.autograd.graph.increment_version(a)
+    log.append(a._version)
+    lib.autograd.graph.increment_version([a, w, a.detach()])
+    log.append((a._version, w._version))
+    try:
+        y.backward()
+    except RuntimeError as error:
+        log.append(str(error)[:80])
+    with lib.inference_mode():
+        lib.autograd.graph.increment_version(lib.ones(2))
+
+
+def saved_values_may_be_written_to(lib, log):
+    graph = lib.autograd.graph
+    x, w = pair(lib)
+    with graph.allow_mutation_on_saved_tensors():
+        a = x * 1
+        y = (a**2).sum() + (a * w).sum()
+        a.sin_()
+        a[0] = 7
+        y = y + (a.exp() * a).sum()
+        a.zero_()
+        y.backward()
+        log.append((x.grad.tolist(), w.grad.tolist()))
+
+        def nest():
+            with graph.allow_mutation_on_saved_tensors():
+                pass
+
+        attempt(log, nest)
+    a = x * 1
+    y = (a**2).sum()
+    a.sin_()
+    try:
+        y.backward()
+    except RuntimeError as error:
+        log.append(str(error)[:80])
+
+
 PROGRAMS = [
+    versions_are_counted_by_hand,
+    saved_values_may_be_written_to,
     hooks_see_what_in_place_operations_save,
     a_change_in_place_is_not_noticed_through_hooks,
     a_hook_that_writes_in_place_raises,

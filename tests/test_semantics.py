@@ -927,21 +927,6 @@ def test_gradients_of_rounded_quotients_are_zero(mode):
 # what is not there yet says so ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("call", "match"),
-    [
-        (
-            lambda: grad(leaf([1.0]) * 2, leaf([1.0]), is_grads_batched=True),
-            "is_grads_batched is not implemented yet",
-        ),
-    ],
-    ids=["batched"],
-)
-def test_what_is_not_there_yet_says_so(call, match):
-    with pytest.raises(NotImplementedError, match=match):
-        call()
-
-
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_what_a_mask_keeps_out_is_zero_whatever_the_cotangent(value):
     for size in (2, 5000):

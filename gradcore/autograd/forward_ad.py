@@ -127,7 +127,7 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
             f"Tensor, this is not supported. Tensor is of size {list(tensor._shape)} while the "
             f"given forward gradient is of size {list(tangent._shape)}."
         )
-    if tensor._type.device is not tangent._type.device:
+    if tensor._type.device.base is not tangent._type.device.base:
         raise DeviceError(
             f"make_dual: the primal is on {tensor.device} and the tangent on {tangent.device}."
         )

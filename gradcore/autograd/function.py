@@ -13,13 +13,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
 from ..device import TensorType
-from ..engine import with_history
 from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
 from ..graph import (
     FREED,
     METADATA,
     Cotangents,
-    Edge,
     Node,
     Packed,
     Pullback,
@@ -29,7 +27,7 @@ from ..graph import (
 )
 from ..mode import INFERENCE_SAVED, WATCHERS, is_grad_enabled, no_grad
 from ..op import recorded
-from ..packing import hooks_are_set, pack
+from ..packing import hooks_are_set, pack, pack_with_history, unpacked_with_history
 from ..tensor import Tensor, edge_of, is_inference, new_tensor, outermost, wrap
 from .forward_function import call_with_tangents
 
@@ -146,7 +144,7 @@ class FunctionCtx(_State):
             [
                 value
                 if place != _AS_IT_IS and isinstance(value, Tensor)
-                else _unpacked_input(value)
+                else unpacked_with_history(value)
                 if place == _AS_IT_IS
                 else self._output(
                     place, value.tensor()._array if isinstance(value, Packed) else value
@@ -221,24 +219,6 @@ class _Held(tuple[Any, ...]):
     __slots__ = ()
 
 
-class _PackedInput(Packed):
-    """A Packed that knows where the gradient of the Tensor goes."""
-
-    __slots__ = ("edge",)
-
-    edge: Edge | None
-
-
-def _unpacked_input(value: Any) -> Any:
-    """A Tensor kept as it is, with its history also where hooks have packed it."""
-    if not isinstance(value, _PackedInput):
-        return value
-    t = value.tensor()
-    if value.edge is None:
-        return t.detach()
-    return with_history(t._array, value.edge)
-
-
 def _pack_saved(ctx: FunctionCtx, node: Node) -> None:
     """Have the hooks that are set pack what `save_for_backward` was given."""
     assert node.saved is not None
@@ -247,10 +227,7 @@ def _pack_saved(ctx: FunctionCtx, node: Node) -> None:
         if value is None:
             packed.append(None)
         elif place == _AS_IT_IS:
-            p = pack(value)
-            q = _PackedInput(p.content, p.unpack, p.shape, p.type)
-            q.edge = edge_of(value) if value._requires_grad else None
-            packed.append(q)
+            packed.append(pack_with_history(value))
         else:
             packed.append(pack(ctx._output(place, value)))
     node.saved = (ctx, _Held(packed))

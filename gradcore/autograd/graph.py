@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from ..device import Device
-from ..engine import Walk, stand_in
-from ..errors import ArgumentError, GraphError
+from ..engine import Walk, WalkWanted, stand_in
+from ..errors import ArgumentError, ArgumentTypeError, GraphError
 from ..graph import AccumulateGrad, GradientEdge, function_of
 from ..graph import Node as _Node
 from ..hooks import RemovableHandle
+from ..inplace import count_write
 from ..packing import pop_hooks, push_hooks, refuse_hooks
+from ..saved import set_saved_tensors_policy
 from ..tensor import Tensor, edge_of
 
 __all__ = [
     "GradientEdge",
     "Node",
+    "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
+    "increment_version",
     "register_multi_grad_hook",
     "save_on_cpu",
     "saved_tensors_hooks",
@@ -159,6 +164,50 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
         refuse_hooks(before)
 
 
+# writing in place -------------------------------------------------------------------------------
+
+
+def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
+    """Say that the memory of a Tensor was written to by something that gradcore does not know.
+
+    A backward pass that needs what was there before then raises.
+
+    Args:
+        tensor: one Tensor, or several. Inference tensors have no version, and are passed over.
+    """
+    for t in (tensor,) if isinstance(tensor, Tensor) else tuple(tensor):
+        if not isinstance(t, Tensor):
+            raise ArgumentTypeError(
+                f"increment_version expects Tensors, not {type(t).__qualname__}."
+            )
+        if not t.is_inference():
+            count_write(t)
+
+
+_mutation_allowed: ContextVar[bool] = ContextVar("gradcore_mutation_allowed", default=False)
+
+
+@contextlib.contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[None]:
+    """Within it a graph keeps a copy of what it has saved, if that is then written to in place.
+
+    Backward gives the right gradients then, where it would raise. Only what is both saved and
+    written to is copied. The backward pass may run later (PyTorch wants it within). It is
+    `set_saved_tensors_policy("copy")` under PyTorch's name.
+
+    Raises:
+        GraphError: it is nested.
+    """
+    if _mutation_allowed.get():
+        raise GraphError("allow_mutation_on_saved_tensors contexts cannot be nested")
+    _mutation_allowed.set(True)
+    try:
+        with set_saved_tensors_policy("copy"):
+            yield
+    finally:
+        _mutation_allowed.set(False)
+
+
 # several gradients -------------------------------------------------------------------------------
 
 
@@ -167,16 +216,11 @@ class _Handles(RemovableHandle):
 
     def __init__(self, handles: Sequence[RemovableHandle]) -> None:
         self._handles = tuple(handles)
-        self._here = True
-        Walk.wanted += 1
 
     def remove(self) -> None:
         """Take the hook away; nothing happens if it is gone already."""
         for handle in self._handles:
             handle.remove()
-        if self._here:
-            self._here = False
-            Walk.wanted -= 1
 
 
 def register_multi_grad_hook(
@@ -204,7 +248,7 @@ def register_multi_grad_hook(
     """
     if mode not in ("all", "any"):
         raise ArgumentError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    key = object()
+    key = WalkWanted()  # the hooks hold it
     if mode == "any":
 
         def first(grad: Tensor) -> None:

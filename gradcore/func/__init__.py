@@ -4,6 +4,7 @@ from .jacobians import hessian, jacfwd, jacrev
 from .reverse import grad, grad_and_value, vjp
 from .stateless import functional_call
 from .tangents import jvp, linearize
+from .vmap import vmap
 
 __all__ = [
     "functional_call",
@@ -15,4 +16,5 @@ __all__ = [
     "jvp",
     "linearize",
     "vjp",
+    "vmap",
 ]

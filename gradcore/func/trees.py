@@ -32,7 +32,7 @@ class Structure:
         self.kind = kind
         self.context = context
         self.children = tuple(children)
-        self.count: int = 1 if kind is None else sum(child.count for child in self.children)
+        self.count: int = 1 if kind is None else sum(child.count for child in children)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Structure):

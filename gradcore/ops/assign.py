@@ -15,7 +15,7 @@ import numpy as np
 from ..device import is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 from ..inplace import overwrite, rearrange, write
-from ..op import OPS, primitive, promote, public
+from ..op import OPS, Op, primitive, promote, public
 from ..random import Generator, default_generator
 from ..samples import bad, sample
 from ..tensor import Lifted, Tensor, wrap
@@ -60,7 +60,11 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         raise ArgumentTypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__qualname__}."
         )
-    return self if src is self else write(self, _copied, (src,))
+    if src is self:
+        return self
+    if src._type is self._type and src._shape == self._shape:
+        return write(self, _copied, (src,), None, lambda a: np.copyto(a, src._array))
+    return write(self, _copied, (src,))
 
 
 _filled = primitive(
@@ -86,7 +90,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         ArgumentError: it does not fit the dtype.
     """
     if not isinstance(value, Tensor):
-        return write(self, _filled, (fitting("fill_", value, self),))
+        number = fitting("fill_", value, self)
+        return write(self, _filled, (number,), None, lambda a: a.fill(number))
     if value._shape:
         raise ShapeError(
             "fill_ only supports 0-dimension value tensor but got tensor with "
@@ -97,7 +102,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 
 def zero_(self: Tensor) -> Tensor:
     """Write zeros into all elements, and return this Tensor."""
-    return write(self, _zeroed)
+    return write(self, _zeroed, (), None, lambda a: a.fill(0))
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -336,9 +341,12 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
             value = wrap(self._type.asarray(fitting("x[index] = value", value, self)))
         write(part, _put, (value, arrays, False))
     elif isinstance(value, Tensor):
-        write(part, _assigned, (value,))
+        raw = value._array
+        same = value._type is part._type and value._shape == part._shape
+        write(part, _assigned, (value,), None, (lambda a: np.copyto(a, raw)) if same else None)
     else:
-        write(part, _filled, (fitting("x[index] = value", value, self),))
+        number = fitting("x[index] = value", value, self)
+        write(part, _filled, (number,), None, lambda a: a.fill(number))
 
 
 def _assigned(x: Tensor, value: Tensor) -> Tensor:
@@ -371,12 +379,39 @@ _OPERATORS: Final = {
 _REARRANGED: Final = ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze")
 
 
-def _in_place(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+def _in_place(name: str, function: Callable[..., Any], op: Op) -> Callable[..., Tensor]:
+    faces = op.numpy
+    if not faces and f"_{op.name}" in OPS:
+        faces = OPS[f"_{op.name}"].numpy  # what it calls, where there are no further arguments
+    face = getattr(np, next(iter(faces), ""), None)
+    ufunc = face if isinstance(face, np.ufunc) and op.kind != "comparison" else None
+
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if ufunc is not None and not kwargs and self._type.recordable:
+            if not args and ufunc.nin == 1:
+                return write(self, function, args, None, lambda a: ufunc(a, a))
+            if len(args) == 1 and ufunc.nin == 2:
+                raw = _same_kind(self, args[0])
+                if raw is not None:
+                    return write(self, function, args, None, lambda a: ufunc(a, raw, a))
         return write(self, function, args, kwargs)
 
     _name(call, name, function, "Write what `{}` gives into this Tensor, and return it.")
     return call
+
+
+def _same_kind(x: Tensor, other: Any) -> Any:
+    """`other` for NumPy, if what is computed of it has the shape and dtype of `x`; else None."""
+    if other.__class__ is float or other.__class__ is int:
+        return x._type.numpy.type(other) if x._type.dtype.is_floating_point else None
+    if other.__class__ is Tensor and other._type is x._type:
+        shape = other._shape
+        lead = len(x._shape) - len(shape)
+        if shape == x._shape or (
+            lead >= 0 and all(n in (1, m) for n, m in zip(shape, x._shape[lead:], strict=True))
+        ):
+            return other._array
+    return None
 
 
 def _rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -397,7 +432,7 @@ for _op in OPS.values():
     for _method in _op.methods if _op.in_place else ():
         _form = _OPERATORS.get(_method) if _method.startswith("__") else f"{_method}_"
         if _form is not None:
-            setattr(Tensor, _form, _in_place(_form, getattr(Tensor, _method)))
+            setattr(Tensor, _form, _in_place(_form, getattr(Tensor, _method), _op))
 for _method in _REARRANGED:
     setattr(Tensor, f"{_method}_", _rearranged(f"{_method}_", getattr(Tensor, _method)))
 for _function in (

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
-from ..device import CPU, Device, TensorType, cupy_backend
+from ..device import BATCHED, CPU, Device, TensorType, cupy_backend
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
 from ..samples import bad, sample
@@ -54,7 +54,7 @@ def _convert(x: Tensor, target: TensorType, non_blocking: bool = False) -> Tenso
     if x.__class__ is not Tensor and isinstance(x, Lifted):
         return x._linear("to", lambda v: _convert(v, target, non_blocking), (x,))  # type: ignore[no-any-return]
     copied: Tensor = (_to_copy_later if non_blocking else _to_copy)(x, source, target)
-    if copied._type is not target:
+    if copied._type is not target and source.device.kind != BATCHED:
         # Of a result of the class and dtype of its operand, a primitive takes the device to be too.
         copied._type = target
         if copied._node is not None:
@@ -148,6 +148,8 @@ def to(
     else:
         place = source.device if device is None else _open(device)
         target = TensorType(place, source.dtype if dtype is None else dtypes.to_dtype(dtype))
+    if source.device.kind == BATCHED:  # there is no way out of vmap
+        target = TensorType(target.device.batched, target.dtype)
     order = "K" if memory_format is None else _order("to", memory_format)
     if source is not target:
         return _convert(input, target, bool(non_blocking))
@@ -173,7 +175,7 @@ def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
     """The Tensor on the CPU; itself where it is there already. Waits for the device."""
     if memory_format is not None:
         _order("cpu", memory_format)
-    return _convert(input, TensorType(_open("cpu"), input._type.dtype))
+    return to(input, _open("cpu"))
 
 
 def cuda(
@@ -198,7 +200,7 @@ def cuda(
     place = _open("cuda" if device is None else device)
     if place.type != "cuda":
         raise ArgumentError(f"cuda(): Invalid device, must be cuda device, but got {place}.")
-    return _convert(input, TensorType(place, input._type.dtype), non_blocking)
+    return to(input, place, None, non_blocking)
 
 
 _pin = primitive("pin_memory", lambda xp, x: cupy_backend().pin(x), lambda xp, g: g, linear=True)

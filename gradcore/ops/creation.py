@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..device import CPU, Array, Device, TensorType, cast_raw, cpu_type, is_array
+from ..batching.array import BatchedArray
+from ..device import CPU, Array, Device, TensorType, cast_raw, cpu_type, is_array, type_of
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..mode import quiet
 from ..op import NUMPY_FACES, public
@@ -389,7 +390,7 @@ def eye(
 
 def _like(input: Tensor, dtype: DType, device: DeviceLike) -> TensorType:
     return TensorType(
-        input._type.device if device is None else Device(device).open(),
+        input._type.device.base if device is None else Device(device).open(),
         input._type.dtype if dtype is None else dtypes.to_dtype(dtype),
     )
 
@@ -547,6 +548,8 @@ def _random(
     array = getattr(_generator(generator, kind), draw)(shape, kind.numpy)
     if not shape and kind.device is CPU:
         array = np.asarray(array)  # NumPy draws a scalar
+    if array.__class__ is BatchedArray:
+        kind = type_of(array)
     return new_tensor(array, kind, array.shape, requires_grad)
 
 

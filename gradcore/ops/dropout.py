@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ..device import is_array
 from ..errors import ArgumentError
 from ..op import primitive, public, recorded
 from ..random import default_generator
 from ..samples import bad, sample
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from .activation import floating, out_of_place
 
 __all__: list[str] = []
@@ -60,4 +61,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         return input
     x = floating("dropout", input)
     kind = x._type
-    return _dropout(x, default_generator(kind.device).noise(x._shape, p, kind.numpy))
+    noise = default_generator(kind.device).noise(x._shape, p, kind.numpy)
+    if kind.device.base.kind and is_array(noise):  # inside vmap there is no kernel for it
+        return x * wrap(noise)
+    return _dropout(x, noise)

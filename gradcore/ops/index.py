@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..batching.array import BatchedArray, bottom
 from ..device import Array
 from ..dtypes import bool_, float32, float64, int64
 from ..errors import (
@@ -22,7 +23,7 @@ from ..errors import (
     ShapeError,
 )
 from ..namespace import Namespace
-from ..op import OPS, primitive, promote, public, tensor_of
+from ..op import OPS, primitive, promote, public, tensor_of, together
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
 from .conversion import clone, to
@@ -71,7 +72,7 @@ def _on_host(item: Any) -> Any:
 
 def _wrong(places: Array, n: int) -> int | None:
     """The first place that a dimension of length `n` does not have."""
-    places = _on_host(places)
+    places = _on_host(bottom(places))
     found = places[(places < -n) | (places >= n)]
     return int(found[0]) if found.size else None
 
@@ -309,7 +310,7 @@ def _array_of(item: Any, x: Tensor) -> Any:
     """A Python int or bool, or a raw integer or bool array, for an item of an index."""
     if isinstance(item, Tensor):
         raw = item._array
-        if item.is_cuda and item._type.device is not x._type.device:
+        if item.is_cuda and item._type.device.base is not x._type.device.base:
             raise DeviceError(
                 "indices should be either on cpu or on the same device as the indexed tensor "
                 f"({x.device}), and one is on {item.device}. Move it with .to()."
@@ -344,7 +345,7 @@ def _array_of(item: Any, x: Tensor) -> Any:
             UserWarning,
             stacklevel=4,
         )
-    if not raw.ndim:
+    if not raw.ndim and raw.__class__ is not BatchedArray:
         value = raw.item()
         return value != 0 if raw.dtype == np.uint8 else value
     if x.is_cuda and isinstance(raw, np.ndarray):
@@ -583,7 +584,7 @@ def _places(name: str, index: Any, x: Tensor, argument: str = "index") -> Array:
         DeviceError: it is on another device.
     """
     if isinstance(index, Tensor):
-        if index._type.device is not x._type.device:
+        if index._type.device.base is not x._type.device.base:
             raise DeviceError(
                 f"{name}: Expected all tensors to be on the same device, but found at least two "
                 f"devices, {x.device} and {index.device}! Move one with .to({str(x.device)!r})."
@@ -594,6 +595,8 @@ def _places(name: str, index: Any, x: Tensor, argument: str = "index") -> Array:
                 f"but got: {index._type.dtype.label}."
             )
         return index._array
+    if index.__class__ is BatchedArray:
+        return index
     raw = index if hasattr(index, "dtype") else np.array(index, None if index else np.int64)
     if raw.dtype.kind not in "iu":
         raise DTypeError(
@@ -801,7 +804,7 @@ def take_along_dim(
         ArgumentError: a place is out of range.
         DimensionError: `dim` is out of range.
     """
-    input = tensor_of("take_along_dim", input)
+    input, indices = together(tensor_of("take_along_dim", input), indices)
     places = _places("take_along_dim", indices, input, "indices")
     dim = dim if axis is None else axis
     if dim is None:
@@ -1273,7 +1276,7 @@ def _mask_of(name: str, mask: Any, x: Tensor, text: str) -> Tensor:
     found = tensor_of(name, mask)
     if found._type.dtype.name != "bool":
         raise DTypeError(f"{name}: {text}, but got mask with dtype {found.dtype}.")
-    if found._type.device is not x._type.device:
+    if found._type.device.base is not x._type.device.base:
         if found._shape or found.is_cuda:
             raise DeviceError(
                 f"{name}: Expected all tensors to be on the same device, but found at least two "

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
+from ..batching.array import bottom
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
 from ..mode import checked_indices
@@ -38,6 +39,7 @@ def tensor_argument(name: str, argument: str, position: int, value: Any) -> Tens
 
 def beyond(index: Array, n: int) -> bool:
     """True if an element of `index`, integers, is not in [0, n). Waits for the device."""
+    index = bottom(index)
     # As unsigned numbers the negative ones are the largest: one pass sees both ends.
     if not index.size:
         return False
@@ -299,10 +301,11 @@ def embedding(
             f"and it is {padding_idx}."
         )
     index = rows._array
-    if (not rows.is_cuda or checked_indices.get()) and beyond(index, n):
+    seen = bottom(index)
+    if (not rows.is_cuda or checked_indices.get()) and beyond(seen, n):
         raise DimensionError(
             f"embedding: index out of range in self: weight has {n} rows, and input goes from "
-            f"{rows.min().item()} to {rows.max().item()}."
+            f"{seen.min()} to {seen.max()}."
         )
     return _embedding(w, index, padding_idx, scale_grad_by_freq)
 
@@ -358,9 +361,11 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 def _one_hot(module: Any, index: Array, num_classes: int) -> Array:
     if index.size:
-        if int(index.min()) < 0:
+        # The number of classes must be known without values, or be the same for all samples.
+        seen = index if num_classes == -1 else bottom(index)
+        if int(seen.min()) < 0:
             raise ArgumentError("one_hot: Class values must be non-negative.")
-        top = int(index.max())
+        top = int(seen.max())
         if num_classes == -1:
             num_classes = top + 1
         elif top >= num_classes:

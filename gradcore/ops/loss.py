@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from .. import dtypes
-from ..device import CPU, Array
+from ..batching.array import bottom
+from ..device import BATCHED, CPU, Array
 from ..errors import ArgumentError, DimensionError, DTypeError, ShapeError
 from ..mode import checked_indices, is_grad_enabled, quiet
-from ..op import Formula, common_device, primitive, promote, public, recorded
+from ..op import Formula, common_device, primitive, promote, public, recorded, together
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Lifted, Size, Tensor, wrap
 from .activation import WIDE, floating, log_softmax, logsigmoid, softmax
@@ -535,14 +536,14 @@ def binary_cross_entropy(
                 "same size."
             )
         input, target = _same_size("binary_cross_entropy", a, b)
-    values = input._array
+    values = bottom(input._array)
     if not input.is_cuda and values.size and (values.min() < 0 or values.max() > 1):
         raise ArgumentError(
             "binary_cross_entropy: all elements of input should be between 0 and 1, and they go "
             f"from {values.min()} to {values.max()}."
         )
     if weight is None:
-        return _binary(input, target, None, _divisor(reduction, values.size))
+        return _binary(input, target, None, _divisor(reduction, input._array.size))
     return _reduced(_binary(input, target, None, None) * weight, reduction)
 
 
@@ -550,7 +551,7 @@ def binary_cross_entropy(
 
 
 def _nll_forward(xp: Any, x: Any, index: Any, weight: Any, counts: Any, divisor: Any) -> Any:
-    loss = x[index] * -weight
+    loss = xp.getitem(x, index) * -weight
     if counts is not None:
         loss = xp.where(counts, loss, 0.0)
     return _total(xp, loss, divisor)
@@ -635,9 +636,10 @@ def _class_index(name: str, x: Tensor, target: Tensor, ignore_index: int) -> tup
     shape = x._shape
     counts = labels != ignore_index
     if not x.is_cuda or checked_indices.get():
-        if counts.all():
+        seen, some = bottom(labels), bottom(counts)
+        if some.all():
             counts = None
-        _refuse_beyond(name, labels if counts is None else labels[counts], shape[dim])
+        _refuse_beyond(name, seen if counts is None else seen[some], shape[dim])
     module = x._type.device.backend.module
     if counts is not None:
         labels = module.where(counts, labels, 0)
@@ -662,7 +664,7 @@ def _class_weights(x: Tensor, index: Any, counts: Any, dim: int, weight: Any) ->
     """The factor of each target: the weight of its class, 0 where it does not count."""
     labels = index[dim]
     if weight is not None:
-        factor = weight[labels]
+        factor = x._type.xp.getitem(weight, labels)
         return factor if counts is None else factor * counts
     if counts is not None:
         return counts.astype(x._type.numpy)
@@ -773,8 +775,9 @@ def nll_loss(
     if not x._shape:
         raise ShapeError("nll_loss: Expected 1 or more dimensions (got 0).")
     labels = tensor_argument("nll_loss", "target", 2, target)
+    x, labels, weight = together(x, labels, weight)
     with x._type.device.backend.at(x._type.device):
-        if x._type.device.kind and not _is_variable(weight):
+        if x._type.device.kind == 1 and not _is_variable(weight):
             return _by_kernel("nll_loss", x, labels, weight, ignore_index, reduction, 0.0, True)
         return _picked("nll_loss", x, labels, weight, ignore_index, reduction)
 
@@ -950,10 +953,13 @@ def _smoothed(
     module = x._type.device.backend.module
     q = module.full(x._shape, smoothing / classes, x._type.numpy)
     if w is not None:
-        q *= w.reshape((classes,) + (1,) * (x.ndim - dim - 1))
+        q = q * w.reshape((classes,) + (1,) * (x.ndim - dim - 1))
     if counts is not None:
-        q *= module.expand_dims(counts, dim)
-    q[index] += (1 - smoothing) * factor
+        q = q * module.expand_dims(counts, dim)
+    if x._type.device.kind == BATCHED:
+        q = q + x._type.xp.put((1 - smoothing) * factor, index, x._shape)
+    else:
+        q[index] += (1 - smoothing) * factor
     divisor = _weights_sum(x._type.xp, factor, reduction)
     logp = log_softmax(x, dim)
     if counts is None or reduction != "mean":
@@ -1121,8 +1127,9 @@ def _by_steps(
     t = tensor_argument("cross_entropy", "target", 2, target)
     if not x._shape:
         raise ShapeError("cross_entropy: Expected 1 or more dimensions (got 0).")
+    x, t, weight = together(x, t, weight)
     soft = t._type.dtype.is_floating_point and t._shape == x._shape
-    if x._type.device.kind and not soft and not _is_variable(weight):
+    if x._type.device.kind == 1 and not soft and not _is_variable(weight):
         return _by_kernel("cross_entropy", x, t, weight, ignore_index, reduction, smoothing, False)
     if x._type.dtype not in WIDE:
         wide = None if weight is None else weight.float()

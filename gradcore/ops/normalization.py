@@ -18,7 +18,7 @@ from .. import dtypes
 from ..device import CPU, Array, TensorType
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 from ..mode import is_grad_enabled
-from ..op import common_device, primitive, public, recorded
+from ..op import common_device, primitive, public, recorded, together
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, wrap
 from .activation import WIDE, floating
@@ -445,6 +445,7 @@ def layer_norm(
     if bias is not None:
         b = _affine_parameter("layer_norm", "bias", 4, bias, x, axes)
     if w is None or b is None or not w._type is b._type is kind:
+        x, w, b = together(x, w, b)
         kind = _parameter_type("layer_norm", x, {"weight": w, "bias": b})
         w = _absent(kind) if w is None else w
         b = _absent(kind) if b is None else b
@@ -502,6 +503,9 @@ def rms_norm(
         w = _absent(kind)
     else:
         w = _affine_parameter("rms_norm", "weight", 3, weight, x, axes)
+    if w._type is not kind:
+        x, w = together(x, w)
+        kind = x._type
     if eps is None:
         eps = _EPSILON[kind.dtype]
     if kind.dtype.is_floating_point and (
@@ -832,12 +836,13 @@ def batch_norm(
         )
     w = _channel_parameter("weight", 2, weight, channels)
     b = _channel_parameter("bias", 3, bias, channels)
+    x, w, b, mean, var = together(x, w, b, mean, var)
     kind = _parameter_type(
         "batch_norm", x, {"weight": w, "bias": b, "running_mean": mean, "running_var": var}
     )
     if not x.numel():
         # As in PyTorch: no statistics, and gradients of zeros.
-        y = x.clone()
+        y: Tensor = x.clone()
         if w is not None:
             y = y * w[0]
         return y if b is None else y + b[0]
@@ -850,7 +855,8 @@ def batch_norm(
     w = _absent(kind) if w is None else w
     b = _absent(kind) if b is None else b
     running = None if mean is None or var is None else (mean._array, var._array)
-    return _batch_norm(x, w, b, running, bool(training), momentum, eps, [])
+    found: Tensor = _batch_norm(x, w, b, running, bool(training), momentum, eps, [])
+    return found
 
 
 def _channel_parameter(argument: str, position: int, value: Any, channels: int) -> Tensor | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
-from ..op import operand, primitive, promote, public
+from ..op import operand, primitive, promote, public, together
 from ..samples import bad, sample
 from ..tensor import Tensor, as_view, canonical_dim
 from .creation import eye
@@ -90,6 +90,7 @@ def _pair(name: str, input: Any, other: Any) -> tuple[Tensor, Tensor]:
             raise ArgumentTypeError(
                 f"{name}(): argument {position} must be Tensor, not {type(v).__name__}."
             )
+    a, b = together(a, b)
     if a._type is not b._type:
         if a._type.device is not b._type.device:
             raise DeviceError(

@@ -1,0 +1,49 @@
+"""Tensors that stand for those of a whole batch: how they come into a vmap, and out of it.
+
+Both ways are recorded, and each is the other's derivative. So gradients of what vmap gave, and
+gradients within vmap, are those of any other program.
+"""
+
+from __future__ import annotations
+
+from .batching.array import Level
+from .batching.namespace import belongs_to, entered, left
+from .op import primitive, recorded
+from .tensor import Tensor
+
+__all__ = ["enter", "is_batched", "leave"]
+
+
+_enter = primitive(
+    "batch",
+    lambda xp, x, level, dim: entered(x, level, dim),
+    lambda xp, g, level, dim: leave(g, level, dim) if xp is recorded else left(g, level, dim),
+)
+_leave = primitive(
+    "unbatch",
+    lambda xp, x, level, dim: left(x, level, dim),
+    lambda xp, g, level, dim: enter(g, level, dim) if xp is recorded else entered(g, level, dim),
+)
+
+
+def enter(x: Tensor, level: Level, dim: int) -> Tensor:
+    """The samples of a level, which are along dimension `dim` of `x`, as one Tensor."""
+    return _enter(x, level, dim)
+
+
+def leave(x: Tensor, level: Level, dim: int) -> Tensor:
+    """The inverse of `enter`; what is the same for all samples is repeated."""
+    if belongs_to(x._array, level):
+        return _leave(x, level, dim)
+    rows = recorded.broadcast_to(recorded.expand_dims(x, dim), _inserted(x._shape, level.size, dim))
+    assert isinstance(rows, Tensor)
+    return rows
+
+
+def _inserted(shape: tuple[int, ...], size: int, dim: int) -> tuple[int, ...]:
+    return (*shape[:dim], size, *shape[dim:])
+
+
+def is_batched(x: Tensor, level: Level) -> bool:
+    """Whether `x` may differ from sample to sample of a level."""
+    return belongs_to(x._array, level)
