@@ -9,7 +9,7 @@ from __future__ import annotations
 from .batching.array import Level
 from .batching.namespace import belongs_to, entered, left
 from .op import primitive, recorded
-from .tensor import Tensor
+from .tensor import Lifted, Tensor
 
 __all__ = ["enter", "is_batched", "leave"]
 
@@ -18,11 +18,13 @@ _enter = primitive(
     "batch",
     lambda xp, x, level, dim: entered(x, level, dim),
     lambda xp, g, level, dim: leave(g, level, dim) if xp is recorded else left(g, level, dim),
+    linear=True,
 )
 _leave = primitive(
     "unbatch",
     lambda xp, x, level, dim: left(x, level, dim),
     lambda xp, g, level, dim: enter(g, level, dim) if xp is recorded else entered(g, level, dim),
+    linear=True,
 )
 
 
@@ -33,6 +35,8 @@ def enter(x: Tensor, level: Level, dim: int) -> Tensor:
 
 def leave(x: Tensor, level: Level, dim: int) -> Tensor:
     """The inverse of `enter`; what is the same for all samples is repeated."""
+    if isinstance(x, Lifted):  # a part of it may be the same for all samples
+        return x._linear("unbatch", lambda v: leave(v, level, dim), (x,))  # type: ignore[no-any-return]
     if belongs_to(x._array, level):
         return _leave(x, level, dim)
     rows = recorded.broadcast_to(recorded.expand_dims(x, dim), _inserted(x._shape, level.size, dim))

@@ -23,6 +23,8 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 from weakref import ref
 
+import numpy as np
+
 from .device import TensorType, type_of
 from .engine import _run as run_backward
 from .graph import Node, Pullback, new_node
@@ -541,7 +543,7 @@ def transposed(
     if result is None:
         return None
     if not isinstance(result, Tensor):
-        result = wrap(y._type.asarray(result))
+        result = wrap(y._type.asarray(result) if isinstance(result, np.generic) else result)
     return _fitted(result, y._type, y._shape)
 
 
