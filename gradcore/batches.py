@@ -6,31 +6,56 @@ gradients within vmap, are those of any other program.
 
 from __future__ import annotations
 
-from .batching.array import Level
+from .batching.array import BatchedArray, Level
 from .batching.namespace import belongs_to, entered, left
+from .device import BATCHED, TensorType
 from .op import primitive, recorded
-from .tensor import Lifted, Tensor
+from .tensor import Lifted, Tensor, as_view
 
-__all__ = ["enter", "is_batched", "leave"]
+__all__ = ["enter", "is_batched", "leave", "outside"]
 
 
+# A `joint`, not a rule: no kernel can be made of it.
 _enter = primitive(
     "batch",
     lambda xp, x, level, dim: entered(x, level, dim),
-    lambda xp, g, level, dim: leave(g, level, dim) if xp is recorded else left(g, level, dim),
+    joint=lambda xp, g, level, dim: [
+        leave(g, level, dim) if xp is recorded else left(g, level, dim)
+    ],
+    inputs=1,
     linear=True,
 )
 _leave = primitive(
     "unbatch",
     lambda xp, x, level, dim: left(x, level, dim),
-    lambda xp, g, level, dim: enter(g, level, dim) if xp is recorded else entered(g, level, dim),
+    joint=lambda xp, g, level, dim: [
+        enter(g, level, dim) if xp is recorded else entered(g, level, dim)
+    ],
+    inputs=1,
     linear=True,
 )
 
 
+def _left(x: Tensor, at: tuple[Level, int]) -> Tensor:
+    y = _leave(x, *at)
+    if y._array.__class__ is not BatchedArray:
+        y._type = TensorType(y._type.device.base, y._type.dtype)
+        if y._node is not None:
+            y._node.type = y._type
+    return y
+
+
+def outside(x: Tensor) -> Tensor:
+    """A Tensor of the device of a batch that is the same for all samples, as what it is."""
+    if x._type.device.kind != BATCHED or x._array.__class__ is BatchedArray:
+        return x
+    found: Tensor = recorded.send(x, x._type, TensorType(x._type.device.base, x._type.dtype))
+    return found
+
+
 def enter(x: Tensor, level: Level, dim: int) -> Tensor:
     """The samples of a level, which are along dimension `dim` of `x`, as one Tensor."""
-    return _enter(x, level, dim)
+    return as_view(_enter(x, level, dim), x, lambda x, at: _enter(x, *at), (level, dim))
 
 
 def leave(x: Tensor, level: Level, dim: int) -> Tensor:
@@ -38,7 +63,8 @@ def leave(x: Tensor, level: Level, dim: int) -> Tensor:
     if isinstance(x, Lifted):  # a part of it may be the same for all samples
         return x._linear("unbatch", lambda v: leave(v, level, dim), (x,))  # type: ignore[no-any-return]
     if belongs_to(x._array, level):
-        return _leave(x, level, dim)
+        return as_view(_left(x, (level, dim)), x, _left, (level, dim))
+    x = outside(x)
     rows = recorded.broadcast_to(recorded.expand_dims(x, dim), _inserted(x._shape, level.size, dim))
     assert isinstance(rows, Tensor)
     return rows

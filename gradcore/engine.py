@@ -367,7 +367,11 @@ def _settled(g: Any) -> Any:
     """A cotangent summed over the samples of each vmap that runs no longer."""
     if g.__class__ is BatchedArray:
         return settled(g)
-    if isinstance(g, Tensor) and g._array.__class__ is BatchedArray and has_ended(g._array):
+    if (
+        isinstance(g, Tensor)
+        and g._type.device.kind == BATCHED
+        and (g._array.__class__ is not BatchedArray or has_ended(g._array))
+    ):
         return recorded.send(g, g._type, TensorType(g._type.device.base, g._type.dtype))
     return g
 
@@ -667,7 +671,7 @@ def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
             raise GraphError(
                 f"grad can be implicitly created only for real scalar outputs but got {type.dtype}."
             )
-        if type.device.kind == 1 and not record:
+        if type.device.kind == 1 and not record and not batch_levels():
             return Uniform(1, t._shape, type)
         one = _one(type)
         raw = one if not t._shape else _own(one.reshape(t._shape), type)

@@ -165,6 +165,10 @@ class Dual(Lifted):
             tangent = _fitted(tangent, t._type, t._shape)
             if root is not t:
                 whole = before[level].clone() if level in before else zeros_of(root)
+                if tangent._type.device is not whole._type.device:
+                    # One of a batch is written into what was the same for all its samples.
+                    never = wrap(np.zeros((), np.bool_)).to(whole._type.device)
+                    whole = recorded.where(never, tangent.sum(), whole)
                 part = whole
                 for view in _views_to(t):
                     assert view.function is not None
@@ -475,7 +479,7 @@ def _primitive_jvp(
         None if t is None else _cast(t, p._type) for t, p in zip(tangents, primals, strict=True)
     ]
     if op.linear:
-        rules = op.rules
+        rules = op.rules or (op.joint,) * len(given)
         if not any(t is not None and r is not None for t, r in zip(given, rules, strict=True)):
             return None
         return _fitted(op.call(*_materialized(given, primals), *metadata), y._type, y._shape)

@@ -11,13 +11,23 @@ their backward raises (`versions.py`), unless the policy is "copy" (`saved.py`).
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
 from . import dtypes
+from .batching.array import IN_PLACE, BatchedArray, levels_of
 from .device import Array, is_array
-from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
+from .errors import (
+    ArgumentError,
+    BatchingError,
+    DeviceError,
+    DTypeError,
+    FusionError,
+    GraphError,
+    ShapeError,
+)
 from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
 from .levels import levels
 from .mode import (
@@ -139,8 +149,15 @@ def _castable(source: dtypes.dtype, target: dtypes.dtype) -> bool:
     return target is not dtypes.bool_ or source is dtypes.bool_
 
 
+def _check_batch(y: Tensor, t: Tensor) -> None:
+    """Raise where what is to be written differs from sample to sample, and the memory does not."""
+    own = levels_of(t._array)
+    if any(level not in own for level in levels_of(y._array)):
+        raise BatchingError(IN_PLACE)
+
+
 def _check_result(y: Tensor, t: Tensor) -> None:
-    if y._type.device is not t._type.device:
+    if y._type.device.base is not t._type.device.base:
         raise DeviceError(
             f"Expected all tensors to be on the same device, but the result is on {y.device} and "
             f"the tensor to be written to on {t.device}."
@@ -230,6 +247,8 @@ def _written(
     y = function(before, *args, **kwargs) if kwargs else function(before, *args)
     if y is NotImplemented:
         return y  # type: ignore[no-any-return]
+    if y._array.__class__ is BatchedArray:
+        _check_batch(y, t)
     if y._type is not t._type or y._shape != t._shape:
         _check_result(y, t)
         if recording and y._type is not t._type:
@@ -440,6 +459,9 @@ def _follow(chain: Chain, t: Tensor) -> Tensor:
 
 def _in_order(g: Array, strides: tuple[int, ...], xp: Any) -> Array:
     """A copy of `g` whose dimensions lie in memory as those of an array of these strides."""
+    if g.__class__ is BatchedArray:
+        # The samples one after the other.
+        return BatchedArray(g.level, _in_order(g.inner, (sys.maxsize, *strides), xp))
     order = sorted(range(g.ndim), key=lambda dim: -abs(strides[dim]))
     copied = xp.zeros(tuple([g.shape[dim] for dim in order]), g)
     copied = copied.transpose([order.index(dim) for dim in range(g.ndim)])

@@ -26,6 +26,7 @@ __all__ = [
     "bottom",
     "deepest",
     "levels",
+    "levels_of",
     "new_level",
     "taken",
 ]
@@ -54,6 +55,16 @@ STORAGE: Final = (
 MASK: Final = (
     "vmap: We do not support batching operators that can support dynamic shape. Attempting to "
     "batch over indexing with a boolean mask."
+)
+IN_PLACE: Final = (
+    "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor "
+    "`other` in extra_args that has more elements than `self`. This happened due to `other` being "
+    "vmapped over but `self` not being vmapped over in a vmap. Please try to use out-of-place "
+    "operators instead of inplace arithmetic."
+)
+SHARED: Final = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single "
+    "memory location. Please clone() the tensor before performing the operation."
 )
 RANDOM: Final = (
     "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
@@ -98,7 +109,7 @@ def new_level(size: int, randomness: str = "error") -> Iterator[Level]:
 
 
 _FLAGS: Final = SimpleNamespace(
-    c_contiguous=True, f_contiguous=False, forc=True, writeable=False, owndata=False
+    c_contiguous=True, f_contiguous=False, forc=True, writeable=True, owndata=False
 )
 
 
@@ -186,9 +197,6 @@ class BatchedArray:
     def __iter__(self) -> NoReturn:
         raise NotBatched("a loop goes over a batch.")
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise NotBatched("a batch is written to.")
-
     def __getattr__(self, name: str) -> NoReturn:
         raise _no_attribute(name)
 
@@ -230,6 +238,15 @@ def bottom(value: Any) -> Any:
     while value.__class__ is BatchedArray:
         value = value.inner
     return value
+
+
+def levels_of(value: Any) -> list[Level]:
+    """The levels of a BatchedArray and of those inside it, the deepest first."""
+    found = []
+    while value.__class__ is BatchedArray:
+        found.append(value.level)
+        value = value.inner
+    return found
 
 
 def taken(value: Any, level: Level, number: int) -> Any:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..batching.array import deepest
+from ..batching.namespace import batched
 from ..device import is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 from ..inplace import overwrite, rearrange, write
@@ -246,6 +248,8 @@ def _put(x: Tensor, values: Tensor, index: Any, accumulate: bool) -> Tensor:
 def _index_shape(x: Tensor, index: Any) -> tuple[int, ...]:
     """The shape of `x[index]`."""
     small = np.broadcast_to(np.zeros((), bool), x._shape)
+    if deepest(index) is not None:
+        return tuple(batched.getitem(small, index).shape)
     host = tuple([i.get() if hasattr(i, "get") else i for i in index])
     return tuple(small[host].shape)
 

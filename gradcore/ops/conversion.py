@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
+from ..batching.array import BatchedArray
 from ..device import BATCHED, CPU, Device, TensorType, cupy_backend
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
@@ -54,7 +55,8 @@ def _convert(x: Tensor, target: TensorType, non_blocking: bool = False) -> Tenso
     if x.__class__ is not Tensor and isinstance(x, Lifted):
         return x._linear("to", lambda v: _convert(v, target, non_blocking), (x,))  # type: ignore[no-any-return]
     copied: Tensor = (_to_copy_later if non_blocking else _to_copy)(x, source, target)
-    if copied._type is not target and source.device.kind != BATCHED:
+    inside = copied._array.__class__ is BatchedArray and target.device.kind != BATCHED
+    if copied._type is not target and not inside:
         # Of a result of the class and dtype of its operand, a primitive takes the device to be too.
         copied._type = target
         if copied._node is not None:
