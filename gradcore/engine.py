@@ -24,7 +24,7 @@ from .anomaly import (
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
 )
-from .batches import enter, leave
+from .batches import alike, enter, leave
 from .batching.array import BatchedArray, new_level
 from .batching.array import levels as batch_levels
 from .batching.loop import cotangents_over_batches
@@ -39,6 +39,7 @@ from .graph import (
     METADATA,
     OUTPUT,
     SCALAR,
+    SEQUENCE,
     AccumulateGrad,
     Cotangents,
     Edge,
@@ -290,8 +291,12 @@ def _walk(
                     ):
                         np.add(total, d, out=total)
                     elif record or d.__class__ is np.ndarray or isinstance(d, np.generic):
+                        if batches or record:
+                            total, d = alike(total, d, edge)
                         pending[edge] = total + d
                     else:
+                        if batches:
+                            total, d = alike(total, d, edge)
                         pending[edge] = _sum(edge, total, d, current)
                     total = None
                 elif d is not None:
@@ -1039,6 +1044,6 @@ def _grads_of_batch(
             "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
             f"{sizes} for the mapped dimension"
         )
-    with new_level(sizes[0]) as level:
+    with new_level(sizes[0], next(SEQUENCE)) as level:
         found = run([enter(g, level, 0) if isinstance(g, Tensor) else g for g in seeds])
         return tuple([None if d is None else leave(d, level, 0) for d in found])

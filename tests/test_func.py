@@ -259,6 +259,91 @@ def tensors_in(value):
     return [value] if hasattr(value, "requires_grad") else []
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_third_derivatives_through_vmaps_that_have_ended(count):
+    """Cotangents of one value meet, of which one alone was followed through a vmap."""
+
+    def third(first, second, x):
+        grad = gd.autograd.grad
+        (g,) = grad(first(x), x, create_graph=True)
+        h = second(lambda u: grad(g * u, x, create_graph=True)[0])
+        return grad(h, x)[0].item()
+
+    weights, scales = tensor(gd, X), tensor(gd, V[:count])
+    term = lambda x, w: ((w * x) * x + x * x * w) * x
+    batched = third(
+        lambda x: gd.vmap(lambda w: term(x, w))(weights).sum(),
+        lambda f: gd.vmap(f)(scales).sum(),
+        tensor(gd, 2.0, requires_grad=True),
+    )
+    looped = third(
+        lambda x: sum(term(x, w) for w in X),
+        lambda f: sum(f(u) for u in V[:count]),
+        tensor(gd, 2.0, requires_grad=True),
+    )
+    assert batched == pytest.approx(looped)
+
+
+BATCHES = {
+    "grad": lambda L, F, x, v, e: F.vmap(F.grad(lambda x: f(L, x)))(e + x),
+    "jvp": lambda L, F, x, v, e: F.vmap(lambda x, u: F.jvp(lambda x: vector(L, x), (x,), (u,)))(
+        e + x, e
+    ),
+    "jvp along a batch": lambda L, F, x, v, e: F.vmap(
+        lambda u: F.jvp(lambda x: vector(L, x), (x,), (u,))[1]
+    )(e),
+    "jvp at a batch": lambda L, F, x, v, e: F.vmap(
+        lambda x: F.jvp(lambda x: vector(L, x), (x,), (v,))[1]
+    )(e + x),
+    "jvp of vmap": lambda L, F, x, v, e: F.jvp(F.vmap(lambda x: vector(L, x)), (e + x,), (e * v,)),
+    "grad of vmap": lambda L, F, x, v, e: F.grad(lambda y: F.vmap(lambda x: f(L, x))(y).sum())(
+        e + x
+    ),
+    "vjp": lambda L, F, x, v, e: F.vmap(F.vjp(lambda x: vector(L, x), x)[1])(e),
+    "linearized": lambda L, F, x, v, e: F.vmap(F.linearize(lambda x: vector(L, x), x)[1])(e),
+    "hessian": lambda L, F, x, v, e: F.vmap(F.hessian(lambda x: f(L, x)))(e + x),
+    "jacrev": lambda L, F, x, v, e: F.vmap(F.jacrev(lambda x: vector(L, x)))(e + x),
+    "jacfwd": lambda L, F, x, v, e: F.vmap(F.jacfwd(lambda x: vector(L, x)))(e + x),
+    "jvp of grad": lambda L, F, x, v, e: F.vmap(
+        lambda u: F.jvp(F.grad(lambda x: f(L, x)), (x,), (u,))[1]
+    )(e),
+    "grad of jvp": lambda L, F, x, v, e: F.vmap(
+        lambda u: F.grad(lambda x: F.jvp(lambda x: f(L, x), (x,), (u,))[1])(x)
+    )(e),
+    "jvp of vmap of grad": lambda L, F, x, v, e: F.jvp(
+        F.vmap(F.grad(lambda x: f(L, x))), (e + x,), (e * v,)
+    ),
+    "two vmaps of two jvps": lambda L, F, x, v, e: F.vmap(
+        lambda u: F.vmap(
+            lambda w: F.jvp(lambda x: F.jvp(lambda x: f(L, x), (x,), (w,))[1], (x,), (u,))[1]
+        )(e)
+    )(e),
+    "buffer": lambda L, F, x, v, e: F.vmap(
+        lambda u: F.jvp(lambda x: buffered(L, x), (x,), (u,))[1]
+    )(e),
+    "losses": lambda L, F, x, v, e: F.vmap(
+        lambda u: F.jvp(
+            lambda x: L.nn.functional.cross_entropy(
+                L.nn.functional.layer_norm(L.outer(x, x), (3,), x, x), L.tensor([0, 2, 1])
+            ),
+            (x,),
+            (u,),
+        )[1]
+    )(e),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_transforms_and_vmap(torch, name):
+    found = []
+    for lib in (gd, torch):
+        x, v = tensor(lib, X), tensor(lib, V)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found.append(BATCHES[name](lib, lib.func, x, v, tensor(lib, np.eye(3))))
+    compare(*found)
+
+
 # mistakes ----------------------------------------------------------------------------------------
 
 MISTAKES = {

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 from ..engine import grad
 from ..errors import ArgumentError, ArgumentTypeError, GraphError, ShapeError
 from ..forward import alias, zeros_of
+from ..func.vmap import vmap
 from ..mode import enable_grad, is_grad_enabled, set_grad_enabled
+from ..ops.creation import eye, zeros
 from ..ops.shape import stack
 from ..tensor import Tensor
 from .forward_ad import dual_level, make_dual, unpack_dual
@@ -431,7 +434,7 @@ def jacobian(
                     '`strategy="forward-mode"` are not supported together (yet). Please either set '
                     f'`{name}=False` or `strategy="reverse-mode"`.'
                 )
-        return _forward_jacobian(func, inputs)
+        return _forward_jacobian(func, inputs, vectorize)
     with enable_grad():
         several, given = _tuple(inputs, "inputs", "jacobian")
         xs = _prepared(given, create_graph, True)
@@ -441,7 +444,10 @@ def jacobian(
                 "gradcore.autograd.functional.jacobian: `strict=True` and `vectorized=True` are "
                 "not supported together. Please either set `strict=False` or `vectorize=False`."
             )
-        result = [_rows(number, y, xs, create_graph, strict) for number, y in enumerate(ys)]
+        if vectorize:
+            result = [_rows_at_once(y, xs, create_graph) for y in ys]
+        else:
+            result = [_rows(number, y, xs, create_graph, strict) for number, y in enumerate(ys)]
     result = [_shaped(_finished(row, create_graph), several) for row in result]
     return _shaped(result, many)
 
@@ -466,40 +472,68 @@ def _rows(number: int, y: Tensor, xs: Tensors, create_graph: bool, strict: bool)
     return [_stacked(row, y, x) for row, x in zip(rows, xs, strict=True)]
 
 
+def _rows_at_once(y: Tensor, xs: Tensors, create_graph: bool) -> list[Tensor]:
+    """The Jacobian of one output by each input, in a single pass."""
+    count = y.numel()
+    found: Some = (None,) * len(xs)
+    if count and y._requires_grad:
+        units = eye(count, dtype=y.dtype, device=y.device).reshape((count, *y._shape))
+        found = grad(
+            [y],
+            xs,
+            [units],
+            retain_graph=True,
+            create_graph=create_graph,
+            allow_unused=True,
+            is_grads_batched=True,
+        )
+    shapes = [(*y._shape, *x._shape) for x in xs]
+    return [
+        zeros(shape, dtype=x.dtype, device=x.device) if g is None else g.reshape(shape)
+        for g, x, shape in zip(found, xs, shapes, strict=True)
+    ]
+
+
 def _stacked(row: list[Tensor], y: Tensor, x: Tensor) -> Tensor:
     shape = (*y._shape, *x._shape)
     return stack(row).reshape(shape) if row else zeros_of(x.expand(0, *x._shape)).reshape(shape)
 
 
-def _forward_jacobian(func: Function, inputs: Any) -> Any:
+def _forward_jacobian(func: Function, inputs: Any, vectorize: bool) -> Any:
     several, xs = _tuple(inputs, "inputs", "jacobian")
-    columns: list[list[list[Tensor]]] = []  # by input, element and output
-    primals: list[Tensor] = []
     many = False
+    outputs: Tensors = ()
+
+    def push(place: int, unit: Tensor) -> Tensors:
+        """The tangents of the outputs where one input has the tangent `unit`."""
+        nonlocal many, outputs
+        with dual_level():
+            duals = [make_dual(p, unit if i == place else zeros_of(p)) for i, p in enumerate(xs)]
+            many, outputs = _tuple(func(*duals), "outputs", "jacobian")
+            pairs = [unpack_dual(y) for y in outputs]
+        return tuple([zeros_of(y) if t is None else t for y, t in pairs])
+
+    columns: list[Any] = []  # by input: for each output the tangents along its last dimension
     for place, x in enumerate(xs):
-        columns.append([])
-        for unit in _units(x):
-            with dual_level():
-                duals = [
-                    make_dual(p, unit if i == place else zeros_of(p)) for i, p in enumerate(xs)
-                ]
-                many, ys = _tuple(func(*duals), "outputs", "jacobian")
-                pairs = [unpack_dual(y) for y in ys]
-            primals = [primal for primal, _ in pairs]
-            columns[-1].append([zeros_of(y) if t is None else t for y, t in pairs])
-    if not primals:
-        many, ys = _tuple(func(*xs), "outputs", "jacobian")
-        primals = list(ys)
+        if not x.numel():
+            columns.append(None)
+        elif vectorize:
+            units = eye(x.numel(), dtype=x.dtype, device=x.device).reshape((-1, *x._shape))
+            columns.append(vmap(partial(push, place), out_dims=-1)(units))
+        else:
+            rows = [push(place, unit) for unit in _units(x)]
+            columns.append([stack(tangents, -1) for tangents in zip(*rows, strict=True)])
+    if not outputs:
+        many, outputs = _tuple(func(*xs), "outputs", "jacobian")
     result = []
-    for number, y in enumerate(primals):
+    for number, y in enumerate(outputs):
         row = []
         for x, column in zip(xs, columns, strict=True):
             shape = (*y._shape, *x._shape)
-            parts = [tangents[number] for tangents in column]
             row.append(
-                stack(parts, -1).reshape(shape)
-                if parts
-                else zeros_of(y.expand(0, *y._shape)).reshape(shape)
+                zeros(shape, dtype=y.dtype, device=y.device)
+                if column is None
+                else column[number].reshape(shape)
             )
         result.append(_shaped(row, several))
     return _shaped(result, many)

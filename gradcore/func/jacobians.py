@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..batches import outside
+from ..batching.array import levels as batch_levels
 from ..errors import ArgumentError, GraphError
 from ..ops.creation import eye, zeros
 from ..ops.shape import cat, stack
 from ..tensor import Tensor
 from .reverse import Argnums, checked_argnums, chosen, named, replaced, vjp
 from .tangents import jvp
-from .trees import flatten, unflatten
+from .trees import flatten, mapped, unflatten
+from .vmap import vmap
 
 __all__ = ["hessian", "jacfwd", "jacrev"]
 
@@ -43,11 +46,27 @@ def _basis(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _mapped(
-    function: Callable[[list[Tensor]], list[Tensor]], basis: list[Tensor], chunk_size: int | None
+    function: Callable[[list[Tensor]], list[Tensor]],
+    basis: list[Tensor],
+    chunk_size: int | None,
+    randomness: str = "error",
 ) -> list[Tensor]:
-    """The results of `function` for all unit vectors, along a new first dimension."""
-    rows = [function([part[i] for part in basis]) for i in range(len(basis[0]))]
-    return [stack(column) for column in zip(*rows, strict=True)]
+    """The results of `function` for all unit vectors, along a new first dimension.
+
+    Within a vmap one after the other: cotangents do not tell to which of several vmaps, one in the
+    other, a value belongs that is the same for all samples of one.
+    """
+    if batch_levels():
+        rows = [function([part[i] for part in basis]) for i in range(len(basis[0]))]
+        return [stack(column) for column in zip(*rows, strict=True)]
+    run = vmap(
+        lambda *row: tuple(function(list(row))), randomness=randomness, chunk_size=chunk_size
+    )
+    return list(run(*basis))
+
+
+def _outside(v: Any) -> Any:
+    return outside(v) if isinstance(v, Tensor) else v
 
 
 def _check_chunk(name: str, chunk_size: int | None) -> None:
@@ -161,12 +180,12 @@ def jacfwd(
             output, slope, *aux = jvp(run, tuple(inputs), tuple(row), has_aux=has_aux)
             _refuse_complex("jacfwd", "outputs", output)
             if not known:
-                known.append((flatten(output), aux))
+                known.append((flatten(output), mapped(_outside, aux)))
             return flatten(slope)[0]
 
         basis = _basis(inputs)
         if len(basis[0]):
-            columns = _mapped(push, basis, chunk_size)
+            columns = _mapped(push, basis, chunk_size, randomness)
         else:  # one pass, for the shapes
             columns = [t.expand(0, *t.shape) for t in push([x.detach() for x in inputs])]
         (outputs, structure), rest = known[0]
