@@ -19,6 +19,7 @@ import numpy as np
 
 from .anomaly import (
     check_nan,
+    check_roots,
     evaluated,
     explain,
     is_anomaly_check_nan_enabled,
@@ -35,6 +36,7 @@ from .fusible import fusible
 from .generated import cotangents
 from .graph import (
     CONSTANT,
+    ENGINE,
     FREED,
     METADATA,
     OUTPUT,
@@ -49,9 +51,12 @@ from .graph import (
     Pullback,
     Rule,
     function_of,
+    getframe,
     new_node,
     output_of,
+    outside,
     stand_for_same,
+    walk_site,
     where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
@@ -200,6 +205,8 @@ def _walk(
     node: Node | None = None
     anomaly = bool(WATCHERS) and is_anomaly_enabled()
     inducing = evaluated.get() if anomaly else None
+    if anomaly:
+        check_roots([g for _, g in roots])
     try:
         while heap:
             node = pop(heap)[1]
@@ -224,7 +231,7 @@ def _walk(
                 raise GraphError(FREED)
             if node.sequence > newest[0]:
                 check_unchanged(node, saved)
-            if isinstance(saved, PackedValues):
+            if saved.__class__ is PackedValues:
                 with set_grad_enabled(record):
                     saved = saved.unpacked()
             if anomaly:
@@ -328,6 +335,9 @@ def _walk(
     for tensors, g in retained:
         _fill_retained(tensors, g)
     return pending
+
+
+ENGINE[0] = _walk.__code__
 
 
 def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
@@ -503,8 +513,14 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
 
 def saved_as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a node has saved as Tensors, with the edges their gradients take."""
-    sources = node.pullback.sources
-    found = tuple([saved_as_tensor(node, v, s) for v, s in zip(saved, sources, strict=True)])
+    edges = node.edges
+    values = []
+    for value, source in zip(saved, node.pullback.sources, strict=True):
+        if source >= 0:
+            values.append(with_history(value, edges[source]))
+        else:
+            values.append(saved_as_tensor(node, value, source))
+    found = tuple(values)
     for lift in getattr(node, "lifts", ()):
         found = lift(found)
     return found
@@ -563,6 +579,8 @@ _FILLING: Final = threading.RLock()
 
 def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
     """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
+    if any(not leaf._requires_grad for leaf in leaves):  # it was a leaf that does when it was used
+        leaves = {leaf: g for leaf, g in leaves.items() if leaf._requires_grad}
     hooked: list[tuple[Tensor, Any]] = []
     if Hooks.on_leaves:
         with set_grad_enabled(record):
@@ -769,8 +787,13 @@ def _run(
         captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
         roots = [(edge, g) for edge, g in roots if edge in only]
     if create_graph or levels():  # the derivative may itself be followed
-        with set_grad_enabled(create_graph), quiet(), Walk(roots, only):
-            found = _walk(roots, retain, True, only, captured)
+        known = walk_site.get()
+        walk_site.set(outside(getframe(1))[0])
+        try:
+            with set_grad_enabled(create_graph), quiet(), Walk(roots, only):
+                found = _walk(roots, retain, True, only, captured)
+        finally:
+            walk_site.set(known)
         if captured is not None:
             found.update((edge, g) for edge, g in captured.items() if g is not None)
             captured = None
@@ -852,8 +875,6 @@ def backward(
         wanted = _tuple(inputs)
         if not wanted:
             raise ArgumentError("'inputs' argument to backward() cannot be empty.")
-        if not all(isinstance(t, Tensor) and t._requires_grad for t in wanted):
-            raise GraphError("One of the differentiated Tensors does not require grad.")
     if create_graph:
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the "
@@ -866,6 +887,8 @@ def backward(
     roots = _roots(outputs, grad_tensors, create_graph)
     if not roots:
         return
+    for t in wanted or ():
+        t.retain_grad()  # as PyTorch does: from then on it is filled
     found = _run(roots, retain_graph, create_graph, wanted)
     del roots
     if wanted is not None:
@@ -976,9 +999,9 @@ def grad(
             raise ArgumentTypeError(
                 f"all inputs have to be Tensors or GradientEdges, but got {type(t).__qualname__}."
             )
-        if not t._requires_grad:
-            raise GraphError("One of the differentiated Tensors does not require grad.")
     roots = _roots(_tuple(outputs), grad_outputs, create_graph)
+    if not all(t._requires_grad for t in wanted):
+        raise GraphError("One of the differentiated Tensors does not require grad.")
     found = _run(roots, retain_graph, create_graph, wanted)
     results: list[Tensor | None] = []
     for number, t in enumerate(wanted):

@@ -8,7 +8,6 @@ never to the Tensor it made: there is no reference cycle, and graphs need no cyc
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 import sys
@@ -19,7 +18,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from .device import TensorType
-from .errors import ArgumentTypeError, ShapeError
+from .errors import ArgumentTypeError, GraphError, ShapeError
 from .hooks import Hooks, RemovableHandle, register
 from .mode import WATCHERS
 from .namespace import Namespace
@@ -73,7 +72,11 @@ getframe: Final = sys._getframe
 def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     """The innermost frame of the user's that leads to `frame`, and its code."""
     code = frame.f_code
-    while code.co_filename in INNER or _is_inner(code.co_filename):
+    while (name := code.co_filename) in INNER or (name not in _OUTER and _is_inner(name)):
+        if code is ENGINE[0]:
+            known = walk_site.get()
+            if known is not None:
+                return known, known.f_code
         outer = frame.f_back
         if outer is None:
             break
@@ -82,9 +85,25 @@ def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     return frame, code
 
 
-@functools.cache
+ENGINE: Final[list[CodeType | None]] = [None]
+"""The code of the engine's loop. What rules record within it has the line that called backward."""
+
+walk_site: ContextVar[FrameType | None] = ContextVar("gradcore_walk_site", default=None)
+"""The user's frame that called backward, while a pass is recorded: it need not be found again."""
+
+
+_OUTER: Final[set[str]] = set()
+"""The users' source files that were met."""
+
+
 def _is_inner(filename: str) -> bool:
-    return filename.startswith(_ROOTS)
+    if filename in INNER:
+        return True
+    if filename.startswith(_ROOTS):
+        INNER.add(filename)
+        return True
+    _OUTER.add(filename)
+    return False
 
 
 def where(node: object) -> str:
@@ -118,6 +137,7 @@ class Pullback:
         pure: likewise, and there is no joint.
         elementwise: pure, and the dtype of the output tells those of all that is saved.
         generated: on a device that compiles, what was made of the rules (`generated.py`).
+        context: whether the first saved value is the context of a custom Function.
         several: whether nodes of it were seen to have several outputs.
         names: per saved value PyTorch's name for it, `"self"` of `grad_fn._saved_self`, if known.
         letters: per saved value its name in the rules of an op; () where they have none.
@@ -125,6 +145,7 @@ class Pullback:
     """
 
     __slots__ = (
+        "context",
         "elementwise",
         "frees",
         "generated",
@@ -160,7 +181,7 @@ class Pullback:
         self.name = name
         self.names = names
         self.letters = letters
-        self.several = False
+        self.several = self.context = False
         self.rules = rules
         self.joint = joint
         self.sources = sources
@@ -234,6 +255,15 @@ class Node:
         self.lifts = tuple([lift for lift in self.lifts if lift.level is not level])
 
     @property
+    def line(self) -> str:
+        """The user's line that recorded it, as `"train.py:12 in loss"`."""
+        return where(self)
+
+    def _sequence_nr(self) -> int:
+        """A number that rises with every node made: backward takes the highest first."""
+        return -self.sequence
+
+    @property
     def hooks(self) -> Hooks:
         """What is registered on this node."""
         hooks = self.pullback.hooks
@@ -252,9 +282,16 @@ class Node:
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not there: `_saved_self`, `_raw_saved_self` and the like.
+        if name in Node.__slots__ or name.startswith("__"):
+            raise AttributeError(name)
         kind, _, which = name.partition("saved_")
         if kind in ("_", "_raw_") and which in self.pullback.names:
             return Node.saved_value(self, self.pullback.names.index(which), kind == "_raw_")
+        if self.pullback.context:  # PyTorch's node of a custom Function is its context
+            if self.saved:
+                return getattr(self.saved[0], name)
+            if name == "saved_tensors":
+                raise GraphError(FREED)
         raise AttributeError(f"{self.pullback.name!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
@@ -333,8 +370,12 @@ def watch_node(node: Node, inputs: tuple[Any, ...]) -> None:
     if held is not None:
         held.append((node, inputs))
         return
-    for watcher in tuple(WATCHERS):
-        watcher.recorded(node, inputs)
+    try:
+        for watcher in tuple(WATCHERS):
+            watcher.recorded(node, inputs)
+    except Exception as error:
+        error.raised_by_mode = True  # type: ignore[attr-defined]  # so that no operation explains it
+        raise
 
 
 def watch_tensor(t: Tensor) -> None:
@@ -406,9 +447,17 @@ class PackedValues(tuple[Any, ...]):
         return tuple([_unpacked(value) for value in self])
 
 
+class PackedList(list[Any]):
+    """A list that a node has saved, of which some is packed."""
+
+    __slots__ = ()
+
+
 def _unpacked(value: Any) -> Any:
     if isinstance(value, Packed):
         return value.tensor()._array
+    if isinstance(value, PackedList):
+        return [_unpacked(part) for part in value]
     return value.unpacked() if isinstance(value, PackedValues) else value
 
 

@@ -11,10 +11,11 @@ their backward raises (`versions.py`), unless the policy is "copy" (`saved.py`).
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from . import dtypes
 from .batching.array import IN_PLACE, BatchedArray, levels_of
@@ -80,6 +81,13 @@ _FORBIDDEN: Final = {
         "(if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
         "be tracked)."
     ),
+    "function": (
+        "Output {number} of {name} is a view and is being modified inplace. This view was created "
+        "inside a custom Function (or because an input was returned as-is) and the autograd logic "
+        "to handle view+inplace would override the custom backward associated with the custom "
+        "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
+        "cloning the output of the custom Function."
+    ),
     "several": (
         "Output {number} of {name} is a view and is being modified inplace. This view is the "
         "output of a function that returns multiple views. Such functions do not allow the output "
@@ -89,17 +97,18 @@ _FORBIDDEN: Final = {
 }
 
 
-def check_writable(t: Tensor, recording: bool) -> None:
+def check_writable(t: Tensor, recording: bool, may_overlap: bool = False) -> None:
     """Raise what a write to `t` must raise before anything is computed.
 
     Args:
         t: what is to be written to.
         recording: whether its history will change.
+        may_overlap: all elements get one value, so that they may share memory.
 
     Raises:
         GraphError: it is a leaf that requires grad, a view of one, or a view whose history cannot
             follow.
-        ArgumentError: several of its elements share memory.
+        ArgumentError: several of its elements share memory, or nobody may write to it.
         FusionError: a function is being traced.
     """
     if t._type.device.kind == 2:
@@ -115,10 +124,10 @@ def check_writable(t: Tensor, recording: bool) -> None:
             if view.creation in ("no_grad", "inference"):
                 raise GraphError(_FORBIDDEN[view.creation])
             if view.creation is not None:
-                name, number = view.creation
-                raise GraphError(_FORBIDDEN["several"].format(name=name, number=number))
+                name, number, kind = view.creation
+                raise GraphError(_FORBIDDEN[kind].format(name=name, number=number))
             root = root_of(t)
-            if root._requires_grad and root._node is None:
+            if root._node is None and (t._requires_grad or root._requires_grad):
                 raise GraphError(
                     "a view of a leaf Variable that requires grad is being used in an in-place "
                     "operation. Write under no_grad(), or to a clone()."
@@ -129,9 +138,17 @@ def check_writable(t: Tensor, recording: bool) -> None:
                 "Write under no_grad(), or to a clone()."
             )
     array = t._array
+    if not getattr(array.flags, "writeable", True):
+        try:
+            array.flags.writeable = True  # a view that NumPy has made, of writeable memory
+        except ValueError as error:
+            raise ArgumentError(
+                "the memory of the tensor is read-only: write to a clone() of it."
+            ) from error
     if (
-        array.size
-        and 0 in array.strides
+        0 in array.strides
+        and not may_overlap
+        and array.size
         and any(not step and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
     ):
         raise ArgumentError(
@@ -182,6 +199,8 @@ def write(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     direct: Callable[[Array], object] | None = None,
+    *,
+    may_overlap: bool = False,
 ) -> Tensor:
     """Write `function(t, *args, **kwargs)` into `t`.
 
@@ -191,6 +210,7 @@ def write(
         args: its further arguments.
         kwargs: its arguments by name.
         direct: writes the same into an array on the CPU; called where nothing is recorded.
+        may_overlap: see `check_writable`.
 
     Returns:
         `t`; NotImplemented if the function returned that.
@@ -202,7 +222,8 @@ def write(
     if levels() or t.__class__ is not Tensor:
         lifted = outermost((t, *args, *kwargs.values()) if kwargs else (t, *args))
         if lifted is not None:
-            return lifted._write(_write, t, function, args, kwargs)
+            below = functools.partial(_write, may_overlap=may_overlap)
+            return lifted._write(below, t, function, args, kwargs)
     if direct is not None and not WATCHERS and not t._type.device.kind:
         outer = getattr(t, "_view", None)
         if not is_grad_enabled() or not (
@@ -210,11 +231,12 @@ def write(
             or (outer is not None and root_of(t)._requires_grad)
             or _any_requires_grad(args, kwargs)
         ):
-            check_writable(t, False)
+            check_writable(t, False, may_overlap)
             direct(t._array)
             count_write(t)
+            _follow_silent_write(t)
             return t
-    return _write(t, function, args, kwargs)
+    return _write(t, function, args, kwargs, may_overlap)
 
 
 def _write(
@@ -222,11 +244,12 @@ def _write(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
+    may_overlap: bool,
 ) -> Tensor:
     if WATCHERS:
         with nodes_held():  # a mode must not see what is saved until it is what it will be
-            return _written(t, function, args, kwargs)
-    return _written(t, function, args, kwargs)
+            return _written(t, function, args, kwargs, may_overlap)
+    return _written(t, function, args, kwargs, may_overlap)
 
 
 def _written(
@@ -234,15 +257,16 @@ def _written(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
+    may_overlap: bool,
 ) -> Tensor:
     recording = is_grad_enabled() and (
         t._requires_grad or root_of(t)._requires_grad or _any_requires_grad(args, kwargs)
     )
-    check_writable(t, recording)
+    check_writable(t, recording, may_overlap)
     array = t._array
     prepare_write(array)
     own = array.view()
-    before = new_tensor(own, t._type, t._shape, t._requires_grad, t._node)
+    before = new_tensor(own, t._type, t._shape, t._requires_grad, _node_before(t, recording))
     since = next(SEQUENCE)
     y = function(before, *args, **kwargs) if kwargs else function(before, *args)
     if y is NotImplemented:
@@ -258,11 +282,29 @@ def _written(
     node = y._node if recording and y._node is not t._node else None
     saves_result = False if node is None else _own_what_is_saved(node, own, array, since)
     _store(t, y._array)
-    if node is not None:
+    if node is None:
+        _follow_silent_write(t)
+    else:
         if saves_result:
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
-        _set_history(t, node)
+        set_history(t, node)
     return t
+
+
+def _node_before(t: Tensor, recording: bool) -> Node | None:
+    """What made `t`; if it is a view, without the hooks and the other views on the way to its base.
+
+    In PyTorch a write through a view becomes part of the history of the base alone.
+    """
+    if not recording or t._node is None:
+        return t._node
+    view = getattr(t, "_view", None)
+    if view is None or view.parent is None:
+        return t._node
+    if t._node.pullback.hooks is None and getattr(view.parent, "_view", None) is None:
+        return t._node
+    with enable_grad():
+        return _follow(_chain_to(t), root_of(t))._node
 
 
 def prepare_write(array: Array) -> None:
@@ -336,8 +378,6 @@ def _store(t: Tensor, values: Array) -> None:
         else:
             array[...] = values
 
-    if not getattr(array.flags, "writeable", True):
-        array.flags.writeable = True  # NumPy's own views of writeable memory, such as diagonals
     device.backend.on(device, store)
     count_write(t)
 
@@ -400,7 +440,7 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
 # histories -------------------------------------------------------------------------------------
 
 
-def _set_history(t: Tensor, node: Node) -> None:
+def set_history(t: Tensor, node: Node) -> None:
     """Let `node` be what made `t`, and all that shares memory with it follow."""
     _replace_node(t, node)
     root = root_of(t)
@@ -410,6 +450,13 @@ def _set_history(t: Tensor, node: Node) -> None:
         array = root._array
         _replace_node(root, new_node(pullback, edges, (_chain_to(t), array.strides), root._type))
     _refresh_views(root)
+
+
+def _follow_silent_write(t: Tensor) -> None:
+    """After a write that no history tells of: as in PyTorch views are other values then."""
+    root = root_of(t)
+    if root._requires_grad and hasattr(root, "_views"):
+        _refresh_views(root)
 
 
 def _replace_node(t: Tensor, node: Node) -> None:
@@ -423,22 +470,42 @@ def _replace_node(t: Tensor, node: Node) -> None:
     t._requires_grad = True
 
 
-def _refresh_views(t: Tensor) -> None:
-    """Make the histories of all views of `t` again, from that of `t`."""
-    stack = [t]
+def _raise_overridden(xp: Any, g: Any, saved: tuple[str, int, str]) -> NoReturn:
+    name, number, _ = saved
+    raise GraphError(
+        f"Output {number} of {name} is a view and its base or another view of its base has been "
+        "modified inplace. This view was created inside a custom Function (or because an input was "
+        "returned as-is) and the autograd logic to handle view+inplace would override the custom "
+        "backward associated with the custom Function, leading to incorrect gradients. This "
+        "behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    )
+
+
+_OVERRIDDEN: Final = Pullback("Overridden", (_raise_overridden,), (METADATA,) * 3, (0,))
+
+
+def _refresh_views(root: Tensor) -> None:
+    """Make the histories of all views of `root` again, each from that of `root` itself."""
+    stack: list[tuple[Tensor, Chain]] = [(root, ())]
     while stack:
-        base = stack.pop()
-        for reference in getattr(base, "_views", ()):
+        parent, chain = stack.pop()
+        for reference in getattr(parent, "_views", ()):
             child = reference()
             if child is None or child._view.creation in ("no_grad", "inference"):
                 continue
             view = child._view
+            if view.creation is not None and view.creation[2] == "function":
+                assert root._node is not None
+                node = new_node(_OVERRIDDEN, (root._node,), view.creation, child._type)
+                _replace_node(child, node)
+                continue
             assert view.function is not None
+            whole = (*chain, (view.function, view.argument))
             with enable_grad():
-                again = view.function(base, view.argument)
+                again = _follow(whole, root)
             assert again._node is not None
             _replace_node(child, again._node)
-            stack.append(child)
+            stack.append((child, whole))
 
 
 def _chain_to(t: Tensor) -> Chain:
@@ -475,16 +542,24 @@ def _outside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
     h = g._array if xp is recorded else g
     h = _in_order(h, strides, xp) if xp is not recorded else _in_order(h, strides, g._type.xp)
     if xp is not recorded:
-        with no_grad():
-            _follow(chain, wrap(h))._array[...] = 0
+        _clear(chain, h)
         return h
     h[...] = 1 + 1j if g._type.dtype.is_complex else 1
-    with no_grad():
-        _follow(chain, wrap(h))._array[...] = 0
+    _clear(chain, h)
+    keep: Any = lambda part, places: xp.keep(part, wrap(g._type.asarray(places != 0)))
     if not g._type.dtype.is_complex:
-        return xp.keep(g, wrap(h != 0))
+        return keep(g, h)
     # A view may be of the real parts, or of the imaginary ones.
-    return xp.keep(xp.real(g), wrap(h.real != 0)) + 1j * xp.keep(xp.imag(g), wrap(h.imag != 0))
+    return keep(xp.real(g), h.real) + 1j * keep(xp.imag(g), h.imag)
+
+
+def _clear(chain: Chain, h: Array) -> None:
+    """Write zeros into a view of `h`."""
+    with no_grad():
+        part = _follow(chain, wrap(h))._array
+    if not getattr(part.flags, "writeable", True):
+        part.flags.writeable = True
+    part[...] = 0
 
 
 def _inside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:

@@ -624,7 +624,8 @@ class View:
         function: `function(parent, argument)` makes it again.
         argument: see there.
         creation: why its history cannot follow a write: "no_grad", "inference", or the name of the
-            function that gave it as one of several views, with its number. None if it can.
+            function that gave it, with its number and "several" for one of several views or
+            "function" for an output of a custom Function. None if it can.
         writes: counted where there is no parent.
     """
 
@@ -633,7 +634,7 @@ class View:
     parent: Tensor | None
     function: Callable[[Tensor, Any], Tensor] | None
     argument: Any
-    creation: str | tuple[str, int] | None
+    creation: str | tuple[str, int, str] | None
     writes: int
 
 
@@ -655,7 +656,7 @@ def as_view(
     x: Tensor,
     function: Callable[[Tensor, Any], Tensor],
     argument: Any,
-    creation: str | tuple[str, int] | None = None,
+    creation: str | tuple[str, int, str] | None = None,
 ) -> Tensor:
     """Note of `y`, which is `function(x, argument)`, that it is a view, if it shares memory."""
     base = getattr(y._array, "base", None)  # a traced array has none

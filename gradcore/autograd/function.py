@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
@@ -25,10 +26,11 @@ from ..graph import (
     new_node,
     output_of,
 )
+from ..inplace import check_writable, count_write, set_history
 from ..mode import INFERENCE_SAVED, WATCHERS, is_grad_enabled, no_grad
 from ..op import recorded
 from ..packing import hooks_are_set, pack, pack_with_history, unpacked_with_history
-from ..tensor import Tensor, edge_of, is_inference, new_tensor, outermost, wrap
+from ..tensor import Tensor, as_view, edge_of, is_inference, new_tensor, outermost, wrap
 from .forward_function import call_with_tangents
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -37,10 +39,15 @@ _AS_IT_IS: Final = -1
 """In `FunctionCtx._layout`: a Tensor kept as it is. Other numbers name the output it is."""
 
 
+class _NoTensorError(ArgumentTypeError, RuntimeError):
+    """Something that is no Tensor; PyTorch raises a RuntimeError."""
+
+
 class _State:
     """What gradcore itself keeps in a context; the user's attributes lie in the `__dict__`."""
 
     __slots__ = (
+        "_dirty",
         "_edges",
         "_for_forward",
         "_given",
@@ -57,6 +64,7 @@ class _State:
         "needs_input_grad",
     )
 
+    _dirty: tuple[Tensor, ...]
     _edges: tuple[Callable[[], Node | None] | None, ...]
     _for_forward: tuple[Tensor | None, ...]
     _given: tuple[Tensor | None, ...] | None
@@ -90,6 +98,7 @@ class FunctionCtx(_State):
         self._layout = ()
         self._held = None
         self._materialize = True
+        self._dirty = ()
         self._non_differentiable = ()
         self._output_attributes = None
         self._inputs = self._outputs = self._edges = ()
@@ -161,7 +170,7 @@ class FunctionCtx(_State):
         """
         for out in outputs:
             if not isinstance(out, Tensor):
-                raise ArgumentTypeError(
+                raise _NoTensorError(
                     "mark_non_differentiable only accepts variable arguments, but got "
                     f"{type(out).__qualname__}."
                 )
@@ -171,15 +180,21 @@ class FunctionCtx(_State):
         """Whether backward gets zeros (True, the default) or None for an output nobody used."""
         self._materialize = bool(value)
 
-    def mark_dirty(self, *args: Tensor) -> NoReturn:
-        """Not implemented yet.
+    def mark_dirty(self, *args: Tensor) -> None:
+        """Say which inputs forward has changed in place. It must return them.
+
+        `apply` then returns these inputs themselves, with the call as their history.
 
         Raises:
-            NotImplementedError: always.
+            ArgumentTypeError: one is not a Tensor.
         """
-        raise NotImplementedError(
-            "mark_dirty is not implemented yet: return a new Tensor instead of changing an input."
-        )
+        for number, t in enumerate(args):
+            if not isinstance(t, Tensor):
+                raise _NoTensorError(
+                    f"mark_dirty can only accept variables, but argument {number} is of type "
+                    f"{type(t).__qualname__}."
+                )
+        self._dirty = args
 
     def _output(self, number: int, array: Any) -> Tensor:
         """Output `number` of the call, which is `array`, with its history."""
@@ -326,20 +341,21 @@ class Function:
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call forward and record the call. Only Tensors among the arguments themselves count.
 
-        Keyword arguments are taken where there is a `setup_context`.
+        Arguments may come by name; they count in the order in which forward has them. Where there
+        is a `setup_context`, defaults are filled in.
 
         Returns:
             What forward returned, with every Tensor in it replaced by one of the same memory that
-            requires grad if an argument does, its dtype can, and it was not marked otherwise.
+            requires grad if an argument does, its dtype can, and it was not marked otherwise. Of
+            inputs marked as changed in place, themselves.
+
+        Raises:
+            GraphError: an input was marked as changed that was not returned, or whose history
+                cannot follow.
         """
         split = cls.setup_context is not Function.setup_context
-        if split:
-            args = _bound(cls, args, kwargs)
-        elif kwargs:
-            raise ArgumentTypeError(
-                f"{cls.__name__}.apply() takes keyword arguments only where setup_context is "
-                f"defined; pass {', '.join(kwargs)} by position."
-            )
+        if split or kwargs:
+            args = _bound(cls, args, kwargs, split)
         lifted = outermost(args)
         if lifted is not None:
             return lifted._function(cls, args)
@@ -365,30 +381,138 @@ class Function:
         if ctx._non_differentiable:
             stopped = {id(t) for t in ctx._non_differentiable}
             ctx._stopped = frozenset([n for n, t in enumerate(outputs) if id(t) in stopped])
-        if True in needs and is_grad_enabled():
+        recording = True in needs and is_grad_enabled()
+        if ctx._dirty:
+            _check_dirty(ctx, args, outputs, recording)
+        if recording:
             edges = _record(cls, ctx, args, outputs)
         else:
             edges = (None,) * len(outputs)
-        results = tuple(
-            [
-                new_tensor(out._array, out._type, out._shape, edge is not None, edge)
-                if isinstance(out, Tensor)
-                else out
-                for out, edge in zip(outputs, edges, strict=True)
-            ]
-        )
+        results = _results(cls, ctx, args, outputs, edges, recording)
         return results[0] if single else results, ctx, outputs
 
     _with_tangents = classmethod(call_with_tangents)
 
 
-def _bound(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """All arguments of forward, with its defaults, as positional ones."""
+_ANOTHER: Final = (
+    "If your Function modifies inplace an input that is a view of another Tensor, your Function "
+    "cannot return more than one Tensor. This is not supported by the current autograd engine. You "
+    "should either make sure the input is not a view (using .clone() for example) or make your "
+    "Function only return one Tensor (potentially splitting it into two Functions: one doing the "
+    "inplace that returns a single Tensor and a second one that does the other operations)."
+)
+
+
+def _check_dirty(
+    ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], recording: bool
+) -> None:
+    """Look at the Tensors that were marked as changed in place, and count the writes to them.
+
+    Raises:
+        GraphError: one was not returned, or its history cannot follow.
+    """
+    given = {id(a) for a in args}
+    returned = {id(t) for t in outputs}
+    dirty = []
+    for t in ctx._dirty:
+        if id(t) not in returned:
+            raise GraphError(
+                "Some elements marked as dirty during the forward method were not returned as "
+                "output. The inputs that are modified inplace must all be outputs of the Function."
+            )
+        if id(t) not in given:
+            warnings.warn(
+                "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that "
+                "have been mutated should be passed to ctx.mark_dirty().",
+                UserWarning,
+                stacklevel=4,
+            )
+            continue
+        dirty.append(t)
+        if recording:
+            if t._requires_grad and t._node is None:
+                raise GraphError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
+            check_writable(t, True)
+            if t._is_view() and sum(isinstance(out, Tensor) for out in outputs) > 1:
+                raise GraphError(_ANOTHER)
+    for t in dirty:
+        count_write(t)
+    ctx._dirty = tuple(dirty)
+
+
+def _results(
+    cls: type[Function],
+    ctx: FunctionCtx,
+    args: tuple[Any, ...],
+    outputs: tuple[Any, ...],
+    edges: tuple[Node | None, ...],
+    recording: bool,
+) -> tuple[Any, ...]:
+    """What `apply` returns for what forward returned."""
+    given = {id(a) for a in args}
+    dirty = {id(t) for t in ctx._dirty}
+    ctx._dirty = ()
+    made: dict[int, Tensor] = {}
+    results: list[Any] = []
+    for number, (out, edge) in enumerate(zip(outputs, edges, strict=True)):
+        if not isinstance(out, Tensor):
+            results.append(out)
+            continue
+        if id(out) in dirty and (recording or not out._requires_grad):
+            if edge is not None:
+                set_history(out, edge)
+            results.append(out)
+            continue
+        result = made.get(id(out))
+        if result is None:
+            array = out._array
+            if id(out) in given and out._type.device.kind != 2:  # 2: a function is traced
+                array = array.view()
+            result = new_tensor(array, out._type, out._shape, edge is not None, edge)
+            creation = cls.__name__, number, "function"
+            view = getattr(out, "_view", None)
+            if id(out) in given:
+                as_view(result, out, _alias, None, creation)
+            elif view is not None and view.parent is not None:
+                as_view(result, view.parent, view.function, view.argument, creation)
+        elif edge is not None:
+            result._node, result._requires_grad = edge, True  # returned twice: as the last
+        if id(out) not in given:
+            made[id(out)] = result
+        results.append(result)
+    return tuple(results)
+
+
+def _alias(x: Tensor, none: None) -> Tensor:
+    return new_tensor(x._array, x._type, x._shape)
+
+
+def _bound(
+    cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any], split: bool
+) -> tuple[Any, ...]:
+    """All arguments of forward as positional ones; with its defaults, if it takes no `ctx`.
+
+    Raises:
+        ArgumentTypeError: one cannot be positional, or one before it is missing.
+    """
     signature = cls._signature
     if signature is None:
-        signature = cls._signature = inspect.signature(cls.forward)
+        signature = inspect.signature(cls.forward)
+        if not split:
+            first, *rest = signature.parameters.values()
+            if first.kind is not first.VAR_POSITIONAL:
+                signature = signature.replace(parameters=rest)
+        cls._signature = signature
     bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
+    if split:
+        bound.apply_defaults()
+    if bound.kwargs:
+        raise ArgumentTypeError(
+            f"{cls.__name__}.apply(): {', '.join(bound.kwargs)} cannot be given by name, since all "
+            "arguments of forward must be positional, with none left out before one that is given."
+        )
     return bound.args
 
 
@@ -405,7 +529,7 @@ def _record(
     if True not in differentiable:
         return (None,) * len(outputs)
     ctx._inputs = tuple([(a._shape, a._type) if isinstance(a, Tensor) else None for a in args])
-    given = {id(a) for a in args}
+    given = {id(a) for a in args} - {id(t) for t in ctx._dirty}
     made = {
         id(t): number
         for number, t in enumerate(outputs)
@@ -423,10 +547,11 @@ def _record(
     ctx._layout = tuple(layout)
     ctx._release(made)
     needs = ctx.needs_input_grad
-    key = needs, bool(held), len(outputs) > 1
+    tensors = tuple([isinstance(a, Tensor) for a in args])
+    key = needs, bool(held), tensors, len(outputs) > 1
     pullback = cls._pullbacks.get(key)
     if pullback is None:
-        pullback = cls._pullbacks[key] = _pullback(cls, *key[:2])
+        pullback = cls._pullbacks[key] = _pullback(cls, *key[:3])
     type = outputs[differentiable.index(True)]._type
     node = new_node(
         pullback,
@@ -457,12 +582,15 @@ def _picker(number: int) -> Rule:
     return lambda xp, g, saved: g[number]
 
 
-def _pullback(cls: type[Function], needs: tuple[bool, ...], saves: bool) -> Pullback:
+def _pullback(
+    cls: type[Function], needs: tuple[bool, ...], saves: bool, tensors: tuple[bool, ...]
+) -> Pullback:
     """The Pullback of the calls of `cls` whose arguments require gradients as in `needs`."""
     count = 0
     numbers: list[int | None] = []
-    for need in needs:
-        numbers.append(count if need else None)
+    for need, is_tensor in zip(needs, tensors, strict=True):
+        if is_tensor:
+            numbers.append(count if need else None)
         count += need
     name = cls.__name__ + "Backward"
 
@@ -472,6 +600,7 @@ def _pullback(cls: type[Function], needs: tuple[bool, ...], saves: bool) -> Pull
     rules = tuple([_picker(number) for number in range(count)])
     pullback = Pullback(name, rules, (METADATA, METADATA), tuple(numbers), joint)
     pullback.frees = saves
+    pullback.context = True
     return pullback
 
 

@@ -62,10 +62,9 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         raise ArgumentTypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__qualname__}."
         )
-    if src is self:
-        return self
     if src._type is self._type and src._shape == self._shape:
-        return write(self, _copied, (src,), None, lambda a: np.copyto(a, src._array))
+        direct = lambda a: np.copyto(a, src._array)
+        return write(self, _copied, (src,), None, direct, may_overlap=src is self)
     return write(self, _copied, (src,))
 
 
@@ -93,7 +92,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """
     if not isinstance(value, Tensor):
         number = fitting("fill_", value, self)
-        return write(self, _filled, (number,), None, lambda a: a.fill(number))
+        return write(self, _filled, (number,), None, lambda a: a.fill(number), may_overlap=True)
     if value._shape:
         raise ShapeError(
             "fill_ only supports 0-dimension value tensor but got tensor with "
@@ -104,7 +103,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 
 def zero_(self: Tensor) -> Tensor:
     """Write zeros into all elements, and return this Tensor."""
-    return write(self, _zeroed, (), None, lambda a: a.fill(0))
+    return write(self, _zeroed, (), None, lambda a: a.fill(0), may_overlap=True)
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -315,6 +314,17 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 _BASIC: Final = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
+def _is_all(items: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Whether an index is slices of whole dimensions, and perhaps an Ellipsis."""
+    slices = [item for item in items if item.__class__ is slice]
+    dots = [place for place, item in enumerate(items) if item is Ellipsis]
+    if len(slices) + len(dots) != len(items) or len(dots) > 1 or len(slices) > len(shape):
+        return False
+    at = dots[0] if dots else len(slices)
+    lengths = shape[:at] + shape[len(shape) - (len(slices) - at) :]
+    return all(s.indices(n) == (0, n, 1) for s, n in zip(slices, lengths, strict=True))
+
+
 def __setitem__(self: Tensor, index: Any, value: Any) -> None:
     """Write `value` at `index`, as `x[index]` reads it.
 
@@ -330,7 +340,9 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
     """
     items = index if index.__class__ is tuple else (index,)
     arrays = None
-    if all(item.__class__ in _BASIC for item in items):
+    if _is_all(items, self._shape):
+        part = self
+    elif all(item.__class__ in _BASIC for item in items):
         part = getitem(self, index)
     else:
         part, arrays = located(self, index)

@@ -1053,6 +1053,8 @@ def scatter_add(
     try:
         return _scatter_add(input, src, places, at)
     except IndexError as error:
+        if hasattr(error, "raised_by_mode"):
+            raise
         raise _out_of_bounds(ArgumentError, input, places, at) from error
 
 
@@ -1163,6 +1165,8 @@ def index_add(
     try:
         return _index_add(input, source, (*(slice(None),) * at, places), alpha)
     except IndexError as error:
+        if hasattr(error, "raised_by_mode"):
+            raise
         raise _out_of_bounds(ArgumentError, input, places, at) from error
 
 

@@ -122,6 +122,8 @@ def linear(
         except Exception as error:
             if not isinstance(input, Tensor):
                 return apply(tensor_of(name, input), m)
+            if hasattr(error, "raised_by_mode"):
+                raise
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             if recover is not None:
                 return recover(input, m, cause)
@@ -154,7 +156,7 @@ def _pieces(
         y = array[index]
         edge = None if node is None else output_of(node, number, kind)
         piece = new_tensor(y, kind, y.shape, node is not None, edge)
-        pieces.append(as_view(piece, x, _cut, index, (name, number)))
+        pieces.append(as_view(piece, x, _cut, index, (name, number, "several")))
     return tuple(pieces)
 
 
@@ -1242,7 +1244,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         recording = True
     assert kind is not None
     try:
-        y = kind.xp.concatenate(arrays, dim)
+        y = _row_major(kind.xp.concatenate(arrays, dim), kind)
         if not recording:
             return new_tensor(y, kind, y.shape)
         lengths = [a.shape[dim] for a in arrays]
@@ -1252,13 +1254,20 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         if not 0 < len(whole) < len(tensors):
             raise _cat_error(tensors, dim, error) from error
         try:
-            y = kind.xp.concatenate([x._array for x in whole], dim)
+            y = _row_major(kind.xp.concatenate([x._array for x in whole], dim), kind)
         except Exception as mismatch:
             raise _cat_error(whole, dim, mismatch) from error
         lengths = [x._shape[dim] if x._shape != (0,) else None for x in tensors]
     return _joined(
         "CatBackward0", _cut_along, tensors, y, kind, dim if dim >= 0 else dim + y.ndim, lengths
     )
+
+
+def _row_major(y: Array, kind: TensorType) -> Array:
+    """What was joined, in row-major memory, where NumPy has followed the order of its parts."""
+    if kind.device.kind > 1 or y.flags.c_contiguous:
+        return y
+    return y.copy(order="C")
 
 
 def _cut_along(xp: Namespace, g: Any, dim: int, lengths: Any) -> list[Any]:
@@ -1371,7 +1380,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
             )
     at = _dim(dim, len(shape) + 1)
     wide = (*(slice(None),) * at, None)
-    y = kind.xp.concatenate([x._array[wide] for x in tensors], at)
+    y = _row_major(kind.xp.concatenate([x._array[wide] for x in tensors], at), kind)
     return _joined("StackBackward0", _cut_slices, tensors, y, kind, at, len(tensors))
 
 
