@@ -25,7 +25,7 @@ from .anomaly import (
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
 )
-from .batches import enter, leave
+from .batches import alike, enter, leave
 from .batching.array import BatchedArray, new_level
 from .batching.array import levels as batch_levels
 from .batching.loop import cotangents_over_batches
@@ -41,6 +41,7 @@ from .graph import (
     METADATA,
     OUTPUT,
     SCALAR,
+    SEQUENCE,
     AccumulateGrad,
     Cotangents,
     Edge,
@@ -59,9 +60,10 @@ from .graph import (
     where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
-from .mode import WATCHERS, quiet, restore_warnings, set_grad_enabled, silence
+from .levels import levels
+from .mode import WATCHERS, is_grad_enabled, quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
-from .tensor import Tensor, edge_of, new_tensor, wrap
+from .tensor import Lifted, Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
 from .versions import NEWEST, change
 
@@ -296,8 +298,12 @@ def _walk(
                     ):
                         np.add(total, d, out=total)
                     elif record or d.__class__ is np.ndarray or isinstance(d, np.generic):
+                        if batches or record:
+                            total, d = alike(total, d, edge)
                         pending[edge] = total + d
                     else:
+                        if batches:
+                            total, d = alike(total, d, edge)
                         pending[edge] = _sum(edge, total, d, current)
                     total = None
                 elif d is not None:
@@ -408,7 +414,7 @@ def _raw(t: Any) -> Any:
 
 def _hooked(hooks: dict[int, Any], g: Any, type: TensorType, record: bool) -> Any:
     """A cotangent after the hooks of its Tensor."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         t = run_each(hooks, _as_tensor(g, type, record))
     return t if record else _raw(t)
 
@@ -422,7 +428,7 @@ def _outputs(g: Any, node: Node, record: bool) -> tuple[Any, ...]:
 
 def _prehooked(hooks: dict[int, Any], g: Any, node: Node, record: bool) -> Any:
     """The cotangent of a node after the hooks before it."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         given = run_before(hooks, _outputs(g, node, record))
     raw = [t if record else _raw(t) for t in given]
     if isinstance(g, Cotangents):
@@ -453,7 +459,7 @@ def _posthooked(
     pullback = node.pullback
     assert pullback.hooks is not None
     inputs = tuple([None if n is None else made[n] for n in pullback.inputs])
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         after = run_after(pullback.hooks.after, inputs, _outputs(given, node, record))
     for n, t in zip(pullback.inputs, after, strict=True):
         if n is not None:
@@ -514,7 +520,10 @@ def saved_as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             values.append(with_history(value, edges[source]))
         else:
             values.append(saved_as_tensor(node, value, source))
-    return tuple(values)
+    found = tuple(values)
+    for lift in getattr(node, "lifts", ()):
+        found = lift(found)
+    return found
 
 
 def saved_as_tensor(node: Node, value: Any, source: int) -> Any:
@@ -747,6 +756,7 @@ def stand_in(t: Tensor) -> Tensor:
 
 
 def _roots(tensors: tuple[Tensor, ...], gradients: Any, record: bool) -> list[tuple[Edge, Any]]:
+    record = record or bool(levels())
     seeds = _tuple(gradients)
     if gradients is None:
         seeds = (None,) * len(tensors)
@@ -776,19 +786,29 @@ def _run(
         only = _leading_to(targets, (edge for edge, _ in roots))
         captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
         roots = [(edge, g) for edge, g in roots if edge in only]
-    if create_graph:
+    if create_graph or levels():  # the derivative may itself be followed
         known = walk_site.get()
         walk_site.set(outside(getframe(1))[0])
         try:
-            with set_grad_enabled(True), quiet(), Walk(roots, only):
+            with set_grad_enabled(create_graph), quiet(), Walk(roots, only):
                 found = _walk(roots, retain, True, only, captured)
         finally:
             walk_site.set(known)
+        if captured is not None:
+            found.update((edge, g) for edge, g in captured.items() if g is not None)
+            captured = None
+        if not create_graph:
+            found = {edge: _plain(g) for edge, g in found.items()}
     else:
         found = _walk_silently(roots, retain, only, captured)
     if captured is not None:
         found.update((edge, g) for edge, g in captured.items() if g is not None)
     return found
+
+
+def _plain(g: Any) -> Any:
+    """A cotangent as the walk on arrays gives it, if nothing follows it."""
+    return g if isinstance(g, Lifted) else _raw(g)
 
 
 def _find_output(t: Tensor, roots: Sequence[Edge]) -> None:
@@ -877,6 +897,8 @@ def backward(
         for t, given in zip(wanted, _given(inputs), strict=True):
             if isinstance(given, GradientEdge) and t._node is not None:
                 found.pop(t, None)
+    if not create_graph and levels():
+        found = {leaf: _raw(g) for leaf, g in found.items()}  # `.grad` is detached
     _fill_leaves(found, create_graph)
 
 
@@ -904,7 +926,7 @@ def _backward_method(
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         inputs: the Tensors whose `.grad` to fill; default: all leaves.
     """
-    if create_graph or inputs is not None:
+    if create_graph or inputs is not None or levels():
         backward(self, gradient, retain_graph, create_graph, inputs)
     else:
         _check_no_vmap()
@@ -1045,6 +1067,6 @@ def _grads_of_batch(
             "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
             f"{sizes} for the mapped dimension"
         )
-    with new_level(sizes[0]) as level:
+    with new_level(sizes[0], next(SEQUENCE)) as level:
         found = run([enter(g, level, 0) if isinstance(g, Tensor) else g for g in seeds])
         return tuple([None if d is None else leave(d, level, 0) for d in found])

@@ -80,13 +80,15 @@ class Level:
         number: grows with every level that begins.
         size: how many samples there are.
         randomness: `"error"`, `"same"` or `"different"`.
+        started: the sequence number of nodes (`graph.py`) when it began: it falls.
     """
 
-    __slots__ = ("number", "randomness", "size")
+    __slots__ = ("number", "randomness", "size", "started")
 
     _numbers = count()
 
-    def __init__(self, size: int, randomness: str) -> None:
+    def __init__(self, size: int, randomness: str, started: float) -> None:
+        self.started = started
         self.number = next(Level._numbers)
         self.size = size
         self.randomness = randomness
@@ -99,9 +101,9 @@ levels: Final = _levels.get
 
 
 @contextmanager
-def new_level(size: int, randomness: str = "error") -> Iterator[Level]:
+def new_level(size: int, started: float, randomness: str = "error") -> Iterator[Level]:
     """Within it a new level runs, inside those that do."""
-    level = Level(size, randomness)
+    level = Level(size, randomness, started)
     token = _levels.set((*_levels.get(), level))
     try:
         yield level

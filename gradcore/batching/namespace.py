@@ -355,6 +355,27 @@ def settled(x: Any) -> Any:
     return x if found is inner else BatchedArray(x.level, found)
 
 
+def ended(x: Any) -> list[Level]:
+    """The levels of `x` that run no longer."""
+    running = levels()
+    found = []
+    while x.__class__ is BatchedArray:
+        if x.level not in running:
+            found.append(x.level)
+        x = x.inner
+    return found
+
+
+def summed_over(x: Any, dropped: Sequence[Level]) -> Any:
+    """`x` without some of its levels: the sum over their samples."""
+    if x.__class__ is not BatchedArray:
+        return x
+    if x.level in dropped:
+        return summed_over(_summed(x), dropped)
+    found = summed_over(x.inner, dropped)
+    return x if found is x.inner else BatchedArray(x.level, found)
+
+
 def has_ended(x: Any) -> bool:
     """True if a level of `x` runs no longer."""
     running = levels()

@@ -9,6 +9,7 @@ from typing import Any
 from ..batches import enter, is_batched, leave, outside
 from ..batching.array import Level, new_level
 from ..errors import ArgumentError
+from ..graph import SEQUENCE
 from ..ops.shape import cat
 from ..random import fork_rng
 from ..tensor import Tensor, canonical_dim
@@ -155,7 +156,7 @@ def _run(
     randomness: str,
     kwargs: dict[str, Any],
 ) -> Any:
-    with new_level(size, randomness) as level:
+    with new_level(size, next(SEQUENCE), randomness) as level:
         inputs = [
             leaf if dim is None else enter(leaf, level, dim)
             for leaf, dim in zip(leaves, dims, strict=True)
