@@ -378,7 +378,11 @@ def test_an_error_inside_no_grad_restores_the_mode():
     [
         (lambda x: gd.autograd.backward([]), None, None),
         (lambda x: grad(x * 2, []), RuntimeError, "grad requires non-empty inputs"),
-        (lambda x: grad(x * 2, "x"), TypeError, "all inputs have to be Tensors or GradientEdges, but got str"),
+        (
+            lambda x: grad(x * 2, "x"),
+            TypeError,
+            "all inputs have to be Tensors or GradientEdges, but got str",
+        ),
         (lambda x: grad((x * 2, x * 3), x, gd.ones(1)), RuntimeError, "2 tensors and 1 gradients"),
         (lambda x: (x * 2).backward(inputs=[]), RuntimeError, "cannot be empty"),
         (
