@@ -39,7 +39,9 @@ __all__ = [
     "attach",
     "dual",
     "enabled",
+    "give",
     "tangent_of",
+    "tangents_of",
     "transposed",
     "unwrapped",
     "zeros_of",
@@ -155,8 +157,8 @@ class Dual(Lifted):
         below = _bottom(t)
         if write(below, run, args, kwargs) is NotImplemented:
             return NotImplemented  # type: ignore[no-any-return]
-        found = _tangents_of(made[0])
-        before = _tangents_of(root)
+        found = tangents_of(made[0])
+        before = tangents_of(root)
         fresh = {}
         for level in sorted({*found, *before}, key=lambda level: level.depth):
             tangent = found.get(level)
@@ -177,7 +179,7 @@ class Dual(Lifted):
                 part.copy_(tangent)
                 tangent = whole
             fresh[level] = tangent
-        _give(root, fresh, None)
+        give(root, fresh, None)
         return t
 
     def _rearrange(
@@ -189,7 +191,7 @@ class Dual(Lifted):
                 "changed in place."
             )
         rearrange(_bottom(self), function, args)
-        _give(self, {v: function(t, *args) for v, t in _tangents_of(self).items()}, None)
+        give(self, {v: function(t, *args) for v, t in tangents_of(self).items()}, None)
         return self
 
     def _detach(self) -> None:
@@ -255,7 +257,7 @@ def _around(x: Tensor, below: Tensor) -> Tensor:
     return inner if tangent is None else dual(_unleafed(inner), tangent, level)
 
 
-def _tangents_of(x: Tensor) -> dict[Level, Tensor]:
+def tangents_of(x: Tensor) -> dict[Level, Tensor]:
     """The tangents of `x` by their levels."""
     found: dict[Level, Tensor] = {}
     while isinstance(x, Dual):
@@ -291,7 +293,7 @@ def _link(x: Tensor, base: Tensor, like: View) -> None:
     views.append(ref(x))
 
 
-def _give(x: Tensor, tangents: dict[Level, Tensor], parent: Tensor | None) -> None:
+def give(x: Tensor, tangents: dict[Level, Tensor], parent: Tensor | None) -> None:
     """Let `x` have these tangents and no others, and its views the views of them.
 
     Args:
@@ -325,7 +327,7 @@ def _give(x: Tensor, tangents: dict[Level, Tensor], parent: Tensor | None) -> No
         if child is not None:
             view = child._view
             parts = {v: view.function(t, view.argument) for v, t in tangents.items()}
-            _give(child, parts, x)
+            give(child, parts, x)
 
 
 def _leaf_of(x: Tensor) -> Tensor | None:
