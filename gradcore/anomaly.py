@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
+from .batching.array import bottom
 from .errors import GraphError
 from .graph import Cotangents, Node, getframe, outside, where
 from .mode import Watching
@@ -88,6 +89,7 @@ def _has_nan(d: Any) -> bool:
         d = d._array
     if isinstance(d, Uniform):
         d = d.value
+    d = bottom(d)
     return d is not None and bool((d != d).any())
 
 

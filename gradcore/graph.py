@@ -69,10 +69,19 @@ INNER: Final = {
 getframe: Final = sys._getframe
 
 
+_last: CodeType | None = None
+"""The user's function that was found last: it is often met again."""
+
+
 def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     """The innermost frame of the user's that leads to `frame`, and its code."""
+    global _last
     code = frame.f_code
-    while (name := code.co_filename) in INNER or (name not in _OUTER and _is_inner(name)):
+    while code is not _last:
+        name = code.co_filename
+        if name not in INNER and (name in _OUTER or not _is_inner(name)):
+            _last = code
+            break
         if code is ENGINE[0]:
             known = walk_site.get()
             if known is not None:

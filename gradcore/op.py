@@ -36,6 +36,7 @@ import functools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
@@ -699,7 +700,10 @@ def unary(
             pullback = op.pullback((True,))
         to_bool = result == "bool"
 
+        last: CodeType | None = None  # the user's function that called last: it is met again
+
         def call(input: Tensor) -> Tensor:
+            nonlocal last
             if input.__class__ is not Tensor:
                 return general(input)
             kind = input._type
@@ -732,8 +736,11 @@ def unary(
                 n.sequence = next(SEQUENCE)
                 frame = getframe(1)
                 code = frame.f_code
-                if code.co_filename in INNER:
-                    frame, code = outside(frame)
+                if code is not last:
+                    if code.co_filename in INNER:
+                        frame, code = outside(frame)
+                    else:
+                        last = code
                 n.code = code
                 n.at = frame.f_lasti
                 t._node = n
@@ -781,7 +788,10 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         only_a, only_b = variant(True, False), variant(False, True)
         scalar_b, scalar_a = variant(True, None), variant(None, True)
 
+    last: CodeType | None = None  # the user's function that called last: it is met again
+
     def call(input: Any, other: Any) -> Tensor:
+        nonlocal last
         restore: Any = None
         if input.__class__ is Tensor:
             kind = input._type
@@ -872,8 +882,11 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         n.sequence = next(SEQUENCE)
         frame = getframe(1)
         code = frame.f_code
-        if code.co_filename in INNER:
-            frame, code = outside(frame)
+        if code is not last:
+            if code.co_filename in INNER:
+                frame, code = outside(frame)
+            else:
+                last = code
         n.code = code
         n.at = frame.f_lasti
         t._node = n

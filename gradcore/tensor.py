@@ -458,7 +458,8 @@ class Tensor(Operations):
 
     def __bool__(self) -> bool:
         if self._array.size == 1:
-            return bool(self._array)
+            array = self._array
+            return bool(array if array.__class__ is BatchedArray else array.item())
         values = "no values" if self._array.size == 0 else "more than one value"
         raise ShapeError(f"Boolean value of Tensor with {values} is ambiguous.")
 

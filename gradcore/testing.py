@@ -88,7 +88,8 @@ def gradcheck(
         nondet_tol: how far two backward passes over the same values may differ.
         check_undefined_grad: check that a zero cotangent gives zero gradients.
         check_grad_dtypes: check that a gradient has the dtype of its input.
-        check_batched_grad: not implemented yet.
+        check_batched_grad: check that the gradients of several cotangents at once, with `vmap`,
+            are those of one after the other.
         check_batched_forward_grad: not implemented yet.
         check_forward_ad: check the tangents of forward mode too.
         check_backward_ad: check the gradients of reverse mode.
@@ -104,7 +105,6 @@ def gradcheck(
     """
     _not_implemented(
         "gradcheck",
-        check_batched_grad=check_batched_grad,
         check_batched_forward_grad=check_batched_forward_grad,
         masked=masked,
     )
@@ -140,6 +140,8 @@ def gradcheck(
             _check_repeats(outputs[i], arguments, varied, nondet_tol, check_grad_dtypes)
             if check_undefined_grad:
                 _check_zero_cotangent(outputs[i], arguments, varied)
+            if check_batched_grad:
+                _check_batched(outputs[i], arguments, varied, i)
     except GradcheckError:
         if raise_exception:
             raise
@@ -181,7 +183,7 @@ def gradgradcheck(
         nondet_tol: how far two backward passes over the same values may differ.
         check_undefined_grad: check that a zero cotangent gives zero gradients.
         check_grad_dtypes: check that a gradient has the dtype of its input.
-        check_batched_grad: not implemented yet.
+        check_batched_grad: as for `gradcheck`, of the second derivatives.
         check_fwd_over_rev: check the gradients' tangents, by forward mode over reverse mode.
         check_rev_over_rev: check the gradients' gradients, by reverse mode over itself.
         fast_mode: compare along one random direction per input and output only.
@@ -196,7 +198,6 @@ def gradgradcheck(
     """
     _not_implemented(
         "gradgradcheck",
-        check_batched_grad=check_batched_grad,
         masked=masked,
     )
     if not (check_fwd_over_rev or check_rev_over_rev):
@@ -240,6 +241,7 @@ def gradgradcheck(
         nondet_tol=nondet_tol,
         check_undefined_grad=check_undefined_grad,
         check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad,
         check_forward_ad=check_fwd_over_rev,
         check_backward_ad=check_rev_over_rev,
         fast_mode=fast_mode,
@@ -489,6 +491,42 @@ def _check_zero_cotangent(y: Tensor, arguments: tuple[Any, ...], varied: list[in
     for g in grad([y], inputs, [v], retain_graph=True, allow_unused=True):
         if g is not None and np.any(g._fetch() != 0):
             raise GradcheckError("backward not multiplied by grad_output.")
+
+
+def _check_batched(y: Tensor, arguments: tuple[Any, ...], varied: list[int], position: int) -> None:
+    """Compare the gradients of two cotangents at once with those of one and then the other."""
+    inputs = [arguments[j] for j in varied]
+    random = np.random.default_rng(0)
+    rows = [_random_like(random, y._fetch()) for _ in range(2)]
+
+    def gradients(v: Host, batched: bool) -> Sequence[Tensor | None]:
+        return grad(
+            [y],
+            inputs,
+            [_placed(v, y, False)],
+            retain_graph=True,
+            allow_unused=True,
+            is_grads_batched=batched,
+        )
+
+    expected = [gradients(row, False) for row in rows]
+    try:
+        found = gradients(np.stack(rows), True)
+    except Exception as error:
+        raise GradcheckError(
+            f"While computing batched gradients, got: {error}\n\ngradcheck or gradgradcheck failed "
+            "while testing batched gradient computation."
+        ) from error
+    for j, g, alone in zip(varied, found, zip(*expected, strict=True), strict=True):
+        if g is None:
+            continue
+        wanted = np.stack([one._fetch() for one in alone if one is not None])
+        if not np.allclose(g._fetch(), wanted, equal_nan=True):
+            raise GradcheckError(
+                f"For output {position} and input {j}:\n\ngradcheck or gradgradcheck failed while "
+                f"testing batched gradient computation.\n\nGot:\n{g._fetch()}\n\nExpected:\n"
+                f"{wanted}"
+            )
 
 
 # forward mode --------------------------------------------------------------------------------

@@ -170,7 +170,52 @@ def test_inputs_that_cannot_be_checked_raise_or_warn():
         gradcheck(lambda x: x * 2, leaf(1.0, dtype=np.float32), eps=0.1, atol=0.1)
 
 
-@pytest.mark.parametrize("flag", ["check_batched_grad", "check_batched_forward_grad", "masked"])
+def test_gradients_of_several_cotangents_are_checked():
+    assert gradcheck(lambda x: x.exp() * x, leaf(0.1, 0.2), check_batched_grad=True)
+    assert gradgradcheck(lambda x: x.exp() * x, leaf(0.1, 0.2), check_batched_grad=True)
+
+    class Wrong(gd.autograd.Function):
+        """The identity, with a derivative that counts the calls of backward."""
+
+        calls = 0
+
+        @staticmethod
+        def forward(ctx, x):
+            """Give the input."""
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            """Be wrong from the call on that is the one with a batch."""
+            Wrong.calls += 1
+            return g if Wrong.calls < 7 else g * 2
+
+    class Refusing(gd.autograd.Function):
+        """The identity, with a backward that reads values."""
+
+        @staticmethod
+        def forward(ctx, x):
+            """Give the input."""
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, g):
+            """Read the values."""
+            return gd.tensor(g.numpy())
+
+    x = leaf(1.0, 2.0)
+    with pytest.raises(GradcheckError, match="While computing batched gradients, got: Cannot acc"):
+        gradcheck(Refusing.apply, x, check_batched_grad=True)
+    assert not gradcheck(Refusing.apply, x, check_batched_grad=True, raise_exception=False)
+    Wrong.calls = 0
+    gradcheck(Wrong.apply, x)
+    calls = Wrong.calls
+    Wrong.calls = 7 - calls - 3  # two cotangents one by one, then both at once
+    with pytest.raises(GradcheckError, match=r"(?s)For output 0 and input 0.*batched gradient"):
+        gradcheck(Wrong.apply, x, check_batched_grad=True)
+
+
+@pytest.mark.parametrize("flag", ["check_batched_forward_grad", "masked"])
 def test_what_is_not_implemented_says_so(flag):
     with pytest.raises(NotImplementedError, match=flag):
         gradcheck(lambda x: x, leaf(1.0), **{flag: True})

@@ -277,6 +277,37 @@ def test_gradients_through_vmap_are_summed_for_what_all_samples_share(path):
         check_close(gradients(outputs, batch), [t.numpy() for t in expected])
 
 
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.parametrize("path", PATHS)
+def test_a_graph_from_outside_takes_batches_of_cotangents(path):
+    for number in range(len(samples(path))):
+        program = Program(path, number)
+        inputs = [gd.tensor(a, requires_grad=a.dtype.kind in "fc") for a in program.arrays]
+        wanted = [t for t in inputs if t.requires_grad]
+        outputs = [t for t in program(*inputs) if t.requires_grad]
+        if not wanted or not outputs:
+            continue
+        rows = [[weights(t) * factor for t in outputs] for factor in (1.0, -2.0, 0.5)]
+
+        def gradients(cotangents, batched, outputs=outputs, wanted=wanted):
+            return gd.autograd.grad(
+                outputs,
+                wanted,
+                cotangents,
+                retain_graph=True,
+                is_grads_batched=batched,
+                materialize_grads=True,
+            )
+
+        try:
+            expected = [gradients(row, False) for row in rows]
+        except NotImplementedError:
+            continue
+        batches = [gd.stack(list(column)) for column in zip(*rows, strict=True)]
+        found = gradients(batches, True)
+        check_close(found, [np.stack([g.numpy() for g in c]) for c in zip(*expected, strict=True)])
+
+
 # where there is no reading ----------------------------------------------------------------------
 
 
@@ -818,6 +849,110 @@ def test_functions_of_the_user_run_within_vmap():
         return gd.autograd.grad(Cube.apply(x).sum(), x)[0]
 
     np.testing.assert_allclose(vmap(within)(gd.tensor(X)).numpy(), 30 * X * X)
+
+
+def scaled(lib, result, generate=False):
+    """A Function whose `vmap` gives what `result(x, y)` does, and what it was told."""
+    seen = []
+
+    class Product(lib.autograd.Function):
+        """x * y, and the sum of x."""
+
+        generate_vmap_rule = generate
+
+        @staticmethod
+        def forward(x, y):
+            """Run on one sample."""
+            return x * y, x.sum()
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            """Save the inputs."""
+            ctx.save_for_backward(*inputs)
+
+        @staticmethod
+        def backward(ctx, g, h):
+            """Take the derivatives."""
+            x, y = ctx.saved_tensors
+            return g * y + h, g * x
+
+        @staticmethod
+        def vmap(info, in_dims, x, y):
+            """Run on all samples, with operations that can be recorded."""
+            seen.append((tuple(info), in_dims, tuple(x.shape), tuple(y.shape)))
+            return result(x, y)
+
+    return Product.apply, seen
+
+
+VMAP_RESULTS = {
+    "a tuple": lambda x, y: ((2 * x * y, x.sum(1)), (0, 0)),
+    "one dim for all": lambda x, y: ((2 * x * y, x.sum(1)), 0),
+    "the same for all": lambda x, y: ((2 * x * y, x.sum()), (0, None)),
+    "another dimension": lambda x, y: (((2 * x * y).mT, x.sum(1)), (-1, 0)),
+}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", VMAP_RESULTS)
+def test_functions_of_the_user_may_say_how_they_run_within_vmap(name, torch):
+    results = []
+    for lib, over in ((gd, vmap), (torch, torch.func.vmap)):
+        apply, seen = scaled(lib, VMAP_RESULTS[name])
+        x, y = lib.tensor(X, requires_grad=True), lib.tensor(Y[0], requires_grad=True)
+        z, total = over(apply, in_dims=(0, None), randomness="same")(x, y)
+        gradients = lib.autograd.grad((z * z).sum() + total.sum(), (x, y))
+        nested = over(over(apply, in_dims=(0, None)), in_dims=(None, 0))(x, lib.tensor(Y[:2]))
+        results.append((seen, [t.detach().numpy() for t in (z, total, *gradients, *nested)]))
+    (ours, found), (theirs, expected) = results
+    assert ours == theirs
+    check_same_results(found, expected)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("result", "generate", "match"),
+    [
+        (lambda x, y: 3, False, "Expected the vmap staticmethod to have two returns.* Got a <cla"),
+        (lambda x, y: (x, y, 0), False, "Expected the vmap staticmethod.* Got 3 returns instead"),
+        (
+            lambda x, y: ((x, y), (0, 0, 0)),
+            False,
+            r"returned an incompatible \(output, out_dims\) tuple. Expected out_dims=\(0, 0, 0\)",
+        ),
+        (lambda x, y: (x, 0), True, "both generate_vmap_rule=True and an overrid"),
+    ],
+)
+def test_how_a_function_runs_within_vmap_must_be_said_right(result, generate, match, torch):
+    for lib, over in ((torch, torch.func.vmap), (gd, vmap)):
+        apply, _ = scaled(lib, result, generate)
+        with pytest.raises(RuntimeError, match=match):
+            over(apply, in_dims=(0, None))(lib.tensor(X), lib.tensor(Y[0]))
+    assert vmap(gd.sin)(gd.tensor(X)).shape == (3, 4)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_functions_of_the_user_take_batches_of_cotangents(create_graph):
+    x = gd.tensor(X[0], requires_grad=True)
+    y = Cube.apply(x)
+    (rows,) = gd.autograd.grad(
+        y, x, gd.eye(4, dtype=gd.float64), create_graph=create_graph, is_grads_batched=True
+    )
+    np.testing.assert_allclose(rows.detach().numpy(), np.diag(30 * X[0] ** 2))
+    if create_graph:
+        (second,) = gd.autograd.grad(rows.sum(), x)
+        np.testing.assert_allclose(second.numpy(), 60 * X[0])
+
+
+def test_fused_graphs_take_batches_of_cotangents_one_by_one():
+    x = gd.tensor(X[0], requires_grad=True)
+    y = gd.fuse(lambda x: x * x, name="squares")(x)
+    try:
+        with pytest.warns(UserWarning, match="performance drop"):
+            (rows,) = gd.autograd.grad(y, x, gd.eye(4, dtype=gd.float64), is_grads_batched=True)
+    finally:
+        LOOPED.clear()
+    np.testing.assert_allclose(rows.numpy(), np.diag(2 * X[0]))
 
 
 def test_fused_functions_run_within_vmap():

@@ -13,7 +13,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
-from ..device import TensorType
+from ..batching.array import levels as batch_levels
+from ..device import TensorType, is_array
 from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
 from ..graph import (
     FREED,
@@ -32,6 +33,7 @@ from ..op import recorded
 from ..packing import hooks_are_set, pack, pack_with_history, unpacked_with_history
 from ..tensor import Tensor, as_view, edge_of, is_inference, new_tensor, outermost, wrap
 from .forward_function import call_with_tangents
+from .function_batches import over_batch
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -328,15 +330,20 @@ class Function:
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-        """Not implemented yet.
+        """Compute the outputs for all samples of a vmap. Override it where forward cannot.
 
-        Raises:
-            NotImplementedError: always.
+        Without it, forward runs on Tensors that stand for those of all samples.
+
+        Args:
+            info: `batch_size` and `randomness`.
+            in_dims: per argument the dimension that holds the samples; None where it is the same
+                for all.
+            args: the arguments of forward, with that dimension.
+
+        Returns:
+            The output, and where the dimension stands in it: an int, None, or a tuple of them.
         """
-        raise NotImplementedError(
-            "vmap of a custom autograd.Function is not implemented yet: "
-            "write the batch dimension out in forward."
-        )
+        raise NotImplementedError("vmap is not implemented.")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
@@ -360,6 +367,10 @@ class Function:
         lifted = outermost(args)
         if lifted is not None:
             return lifted._function(cls, args)
+        if batch_levels() and cls.vmap is not Function.vmap:
+            batch = over_batch(cls, args)
+            if batch is not None:
+                return batch[0]
         return cls._call(args)[0]
 
     @classmethod
@@ -672,7 +683,7 @@ def _cotangents(ctx: FunctionCtx, g: Any, record: bool) -> list[Tensor | None]:
             shape, type = described
             found.append(_zeros(shape, type))
         else:
-            found.append(d if record else wrap(described[1].asarray(d)))
+            found.append(d if record else wrap(d if is_array(d) else described[1].asarray(d)))
     return found
 
 
@@ -693,7 +704,7 @@ def _fitted(
                 f"{list(d._shape)} but expected shape compatible with {list(shape)}."
             )
     if d._type is not type:
-        if d._type.device is not type.device:
+        if d._type.device.base is not type.device.base:
             raise DeviceError(
                 f"Function {name} returned an invalid gradient at index {index} - expected device "
                 f"{type.device} but got {d._type.device}."
@@ -707,10 +718,11 @@ def _fitted(
         if d._shape != shape:
             d = recorded.sum_to(d, shape)
         return d if d._type is type else d.to(type.device, type.dtype)
-    array = type.device.backend.shared(d._array)
+    kind = d._type  # of a batch of cotangents where `type` may be that of one
+    array = kind.device.backend.shared(d._array)
     if d._shape != shape:
-        array = type.xp.sum_to(array, shape)
-    return array if array.dtype == type.numpy else type.xp.astype(array, type.numpy)
+        array = kind.xp.sum_to(array, shape)
+    return array if array.dtype == type.numpy else kind.xp.astype(array, type.numpy)
 
 
 def _raise_once(xp: Any, g: Any, saved: tuple[Any, ...]) -> NoReturn:

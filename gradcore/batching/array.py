@@ -28,6 +28,7 @@ __all__ = [
     "levels",
     "levels_of",
     "new_level",
+    "running_below",
     "taken",
 ]
 
@@ -106,6 +107,16 @@ def new_level(size: int, started: float, randomness: str = "error") -> Iterator[
     token = _levels.set((*_levels.get(), level))
     try:
         yield level
+    finally:
+        _levels.reset(token)
+
+
+@contextmanager
+def running_below(level: Level) -> Iterator[None]:
+    """Within it only the levels run that began before `level`."""
+    token = _levels.set(tuple([v for v in _levels.get() if v.number < level.number]))
+    try:
+        yield
     finally:
         _levels.reset(token)
 

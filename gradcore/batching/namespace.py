@@ -58,10 +58,12 @@ class Bases:
     """Where the arrays at the bottom have their functions.
 
     Attributes:
+        host: the Namespace over NumPy's arrays.
         find: gives the Namespace of a raw array.
         cast: `cast(x, source, target, non_blocking)`, for raw arrays.
     """
 
+    host: Any
     find: Callable[[Any], Any] = staticmethod(_unknown)
     cast: Callable[..., Any] = staticmethod(_unknown)
 
@@ -70,15 +72,14 @@ def _base(values: Sequence[Any]) -> Any:
     """The functions of arrays none of which is batched."""
     for value in values:
         kind = value.__class__
+        if kind is np.ndarray:
+            return Bases.host
         if kind is tuple or kind is list:
             if value and hasattr(value[0], "dtype"):
                 return _base(value)
         elif hasattr(value, "dtype") and not isinstance(value, np.generic):
             return Bases.find(value)
-    return Bases.find(_HOST)
-
-
-_HOST: Final = np.empty(0)
+    return Bases.host
 
 
 # one level -------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def vmap(
     def over_batch(*args: Any, **kwargs: Any) -> Any:
         _check_out_dims(func, out_dims)
         size, dims, leaves, structure = _inputs(func, in_dims, args)
-        if chunk_size is None:
+        if chunk_size is None or chunk_size >= size:
             return _run(func, size, dims, leaves, structure, out_dims, randomness, kwargs)
         parts: list[tuple[list[Any], Structure]] = []
         for chunk in _chunks(leaves, dims, size, chunk_size):
