@@ -8,6 +8,7 @@ tangent of its result follows from its record:
   JVP (where it is holomorphic; of the others see below);
 * linear, or linear in each operand: the forward, on the tangents;
 * a symmetric Jacobian: the rule;
+* a few say their JVP themselves, because it is cheaper than what follows;
 * else the rule is linear in the cotangent, and its transpose is the JVP. What transposes is reverse
   mode itself: the derivative of the rule by the cotangent, along the tangent.
 
@@ -494,6 +495,10 @@ def _primitive_jvp(
         return None if total is None else _fitted(total, y._type, y._shape)
     shapes = [p._shape for p in primals]
     values = dict(zip(op.values, (y, *primals, *shapes, *metadata), strict=False))
+    if op.jvp is not None:
+        values |= {f"t_{letter}": t for letter, t in zip(op.letters, given, strict=True)}
+        d = op.jvp(recorded, *[values[name] for name in parameters(op.jvp)[1:]])
+        return _fitted(d, y._type, y._shape)
     if op.symmetric or (op.elementwise and op.rules):
         for t, rule in zip(given, op.rules, strict=True):
             if t is not None and rule is not None:
