@@ -1017,12 +1017,14 @@ class _Primitive:
         linear: bool,
         multilinear: bool,
         symmetric: bool,
+        jvp: Formula | None,
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
         self.linear = linear
         self.multilinear = multilinear
         self.symmetric = symmetric
+        self.jvp = jvp
         self.call: Callable[..., Tensor]
         self.name = name
         self.graph = graph
@@ -1239,6 +1241,7 @@ def primitive(
     linear: bool = False,
     multilinear: bool = False,
     symmetric: bool = False,
+    jvp: Formula | None = None,
 ) -> Callable[..., Tensor]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
@@ -1256,6 +1259,8 @@ def primitive(
         linear: the forward is linear in all arrays together: its JVP is the forward of tangents.
         multilinear: the forward is linear in each array alone.
         symmetric: the Jacobian is a symmetric matrix: the VJP is the JVP.
+        jvp: the JVP itself, where none of these holds and it costs less than the transpose of the
+            VJP: as a rule, with `t_x` for the tangent of the array `x`, which may be None.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1273,6 +1278,7 @@ def primitive(
         linear,
         multilinear,
         symmetric,
+        jvp,
     )
     implementations, variant, failed = op.implementations, op.variant, op.failed
     lifted = op.lifted
