@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import traceback
 import warnings
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
+from .batching.array import bottom
 from .errors import GraphError
 from .graph import Cotangents, Node, getframe, outside, where
 from .mode import Watching
@@ -19,6 +21,7 @@ from .uniform import Uniform
 
 __all__ = [
     "check_nan",
+    "check_roots",
     "evaluated",
     "explain",
     "is_anomaly_check_nan_enabled",
@@ -81,11 +84,12 @@ _WATCHER: Final = _Watcher()
 
 def _has_nan(d: Any) -> bool:
     if isinstance(d, Cotangents):
-        return any(map(_has_nan, d.values()))
+        return False  # the node of several outputs that they go to is looked at
     if isinstance(d, Tensor):
         d = d._array
     if isinstance(d, Uniform):
         d = d.value
+    d = bottom(d)
     return d is not None and bool((d != d).any())
 
 
@@ -100,6 +104,40 @@ def check_nan(node: Node, number: int, d: Any) -> None:
         raise GraphError(f"Function '{node.name()}' returned nan values in its {place}th output.")
 
 
+def check_roots(cotangents: Iterable[Any]) -> None:
+    """Raise if backward was given nan to start from.
+
+    Raises:
+        GraphError: it was.
+    """
+    if _check_nan.get():
+        for number, g in enumerate(cotangents):
+            if _has_nan(g):
+                frame, _ = outside(getframe(1))
+                _warn_with_trace("GraphRoot", traceback.format_stack(frame))
+                raise GraphError(
+                    f"Function 'GraphRoot' returned nan values in its {number}th output."
+                )
+
+
+def _warn_without_trace(name: str) -> None:
+    warnings.warn(
+        f"Error detected in {name}. No forward pass information available. Enable detect anomaly "
+        "during forward pass for more information.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _warn_with_trace(name: str, trace: list[str]) -> None:
+    warnings.warn(
+        f"Error detected in {name}. Traceback of forward call that caused the error:\n"
+        f"{''.join(trace)}",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
 def explain(error: BaseException, node: Node) -> None:
     """Say of an error that the rules of `node` raised where that was recorded.
 
@@ -110,26 +148,21 @@ def explain(error: BaseException, node: Node) -> None:
         error.add_note(f"This was in the backward of {node.name()}, recorded at {line}.")
     if _anomaly.get() is None:
         return
-    induced = ""
+    induced = False
     current: Any = node
     while current is not None:
         trace = current.metadata.get("traceback_")
         name = current.name()
         if trace is None:
-            text = (
-                f"Error detected in {name}. No forward pass information available. Enable detect "
-                "anomaly during forward pass for more information."
-            )
+            _warn_without_trace(name)
         elif induced:
-            text = (
+            warnings.warn(
                 f"\n\nPrevious calculation was induced by {name}. Traceback of forward call that "
-                f"induced the previous calculation:\n{''.join(trace)}"
+                f"induced the previous calculation:\n{''.join(trace)}",
+                UserWarning,
+                stacklevel=2,
             )
         else:
-            text = (
-                f"Error detected in {name}. Traceback of forward call that caused the error:\n"
-                f"{''.join(trace)}"
-            )
-        warnings.warn(text, UserWarning, stacklevel=2)
-        induced = name
+            _warn_with_trace(name, trace)
+        induced = True
         current = current.metadata.get("parent_")

@@ -956,6 +956,7 @@ def _find(array: Array) -> Namespace:
     return CPU.xp if isinstance(array, np.ndarray) else type_of(array).device.xp
 
 
+Bases.host = CPU.xp
 Bases.find = staticmethod(_find)
 Bases.cast = staticmethod(cast_raw)
 

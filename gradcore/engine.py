@@ -19,12 +19,13 @@ import numpy as np
 
 from .anomaly import (
     check_nan,
+    check_roots,
     evaluated,
     explain,
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
 )
-from .batches import enter, leave
+from .batches import alike, enter, leave
 from .batching.array import BatchedArray, new_level
 from .batching.array import levels as batch_levels
 from .batching.loop import cotangents_over_batches
@@ -35,10 +36,12 @@ from .fusible import fusible
 from .generated import cotangents
 from .graph import (
     CONSTANT,
+    ENGINE,
     FREED,
     METADATA,
     OUTPUT,
     SCALAR,
+    SEQUENCE,
     AccumulateGrad,
     Cotangents,
     Edge,
@@ -48,15 +51,19 @@ from .graph import (
     Pullback,
     Rule,
     function_of,
+    getframe,
     new_node,
     output_of,
+    outside,
     stand_for_same,
+    walk_site,
     where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
-from .mode import WATCHERS, quiet, restore_warnings, set_grad_enabled, silence
+from .levels import levels
+from .mode import WATCHERS, is_grad_enabled, quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
-from .tensor import Tensor, edge_of, new_tensor, wrap
+from .tensor import Lifted, Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
 from .versions import NEWEST, change, note_write
 
@@ -198,6 +205,8 @@ def _walk(
     node: Node | None = None
     anomaly = bool(WATCHERS) and is_anomaly_enabled()
     inducing = evaluated.get() if anomaly else None
+    if anomaly:
+        check_roots([g for _, g in roots])
     try:
         while heap:
             node = pop(heap)[1]
@@ -222,7 +231,7 @@ def _walk(
                 raise GraphError(FREED)
             if node.sequence > newest[0]:
                 check_unchanged(node, saved)
-            if isinstance(saved, PackedValues):
+            if saved.__class__ is PackedValues:
                 with set_grad_enabled(record):
                     saved = saved.unpacked()
             if anomaly:
@@ -289,8 +298,12 @@ def _walk(
                     ):
                         np.add(total, d, out=total)
                     elif record or d.__class__ is np.ndarray or isinstance(d, np.generic):
+                        if batches or record:
+                            total, d = alike(total, d, edge)
                         pending[edge] = total + d
                     else:
+                        if batches:
+                            total, d = alike(total, d, edge)
                         pending[edge] = _sum(edge, total, d, current)
                     total = None
                 elif d is not None:
@@ -324,6 +337,9 @@ def _walk(
             for tensors, g in retained:
                 _fill_retained(tensors, g)
     return pending
+
+
+ENGINE[0] = _walk.__code__
 
 
 def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
@@ -368,7 +384,11 @@ def _settled(g: Any) -> Any:
     """A cotangent summed over the samples of each vmap that runs no longer."""
     if g.__class__ is BatchedArray:
         return settled(g)
-    if isinstance(g, Tensor) and g._array.__class__ is BatchedArray and has_ended(g._array):
+    if (
+        isinstance(g, Tensor)
+        and g._type.device.kind == BATCHED
+        and (g._array.__class__ is not BatchedArray or has_ended(g._array))
+    ):
         return recorded.send(g, g._type, TensorType(g._type.device.base, g._type.dtype))
     return g
 
@@ -396,7 +416,7 @@ def _raw(t: Any) -> Any:
 
 def _hooked(hooks: dict[int, Any], g: Any, type: TensorType, record: bool) -> Any:
     """A cotangent after the hooks of its Tensor."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         t = run_each(hooks, _as_tensor(g, type, record))
     return t if record else _raw(t)
 
@@ -410,7 +430,7 @@ def _outputs(g: Any, node: Node, record: bool) -> tuple[Any, ...]:
 
 def _prehooked(hooks: dict[int, Any], g: Any, node: Node, record: bool) -> Any:
     """The cotangent of a node after the hooks before it."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         given = run_before(hooks, _outputs(g, node, record))
     raw = [t if record else _raw(t) for t in given]
     if isinstance(g, Cotangents):
@@ -441,7 +461,7 @@ def _posthooked(
     pullback = node.pullback
     assert pullback.hooks is not None
     inputs = tuple([None if n is None else made[n] for n in pullback.inputs])
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         after = run_after(pullback.hooks.after, inputs, _outputs(given, node, record))
     for n, t in zip(pullback.inputs, after, strict=True):
         if n is not None:
@@ -495,8 +515,17 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
 
 def saved_as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a node has saved as Tensors, with the edges their gradients take."""
-    sources = node.pullback.sources
-    return tuple([saved_as_tensor(node, v, s) for v, s in zip(saved, sources, strict=True)])
+    edges = node.edges
+    values = []
+    for value, source in zip(saved, node.pullback.sources, strict=True):
+        if source >= 0:
+            values.append(with_history(value, edges[source]))
+        else:
+            values.append(saved_as_tensor(node, value, source))
+    found = tuple(values)
+    for lift in getattr(node, "lifts", ()):
+        found = lift(found)
+    return found
 
 
 def saved_as_tensor(node: Node, value: Any, source: int) -> Any:
@@ -552,6 +581,8 @@ _FILLING: Final = threading.RLock()
 
 def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
     """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
+    if any(not leaf._requires_grad for leaf in leaves):  # it was a leaf that does when it was used
+        leaves = {leaf: g for leaf, g in leaves.items() if leaf._requires_grad}
     hooked: list[tuple[Tensor, Any]] = []
     if Hooks.on_leaves:
         with set_grad_enabled(record):
@@ -670,7 +701,7 @@ def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
             raise GraphError(
                 f"grad can be implicitly created only for real scalar outputs but got {type.dtype}."
             )
-        if type.device.kind == 1 and not record:
+        if type.device.kind == 1 and not record and not batch_levels():
             return Uniform(1, t._shape, type)
         one = _one(type)
         raw = one if not t._shape else _own(one.reshape(t._shape), type)
@@ -732,6 +763,7 @@ def stand_in(t: Tensor) -> Tensor:
 
 
 def _roots(tensors: tuple[Tensor, ...], gradients: Any, record: bool) -> list[tuple[Edge, Any]]:
+    record = record or bool(levels())
     seeds = _tuple(gradients)
     if gradients is None:
         seeds = (None,) * len(tensors)
@@ -767,14 +799,29 @@ def _run(
         idle = [edge for edge, _ in roots if edge not in only]
         ends = idle if accumulate else [*targets, *idle]
         captured = dict.fromkeys([edge for edge in ends if edge.__class__ is Node])
-    if create_graph:
-        with set_grad_enabled(True), quiet(), Walk(roots, only):
-            found = _walk(roots, retain, True, only, captured)
+    if create_graph or levels():  # the derivative may itself be followed
+        known = walk_site.get()
+        walk_site.set(outside(getframe(1))[0])
+        try:
+            with set_grad_enabled(create_graph), quiet(), Walk(roots, only):
+                found = _walk(roots, retain, True, only, captured)
+        finally:
+            walk_site.set(known)
+        if captured is not None:
+            found.update((edge, g) for edge, g in captured.items() if g is not None)
+            captured = None
+        if not create_graph:
+            found = {edge: _plain(g) for edge, g in found.items()}
     else:
         found = _walk_silently(roots, retain, only, captured)
     if captured is not None:
         found.update((edge, g) for edge, g in captured.items() if g is not None)
     return found
+
+
+def _plain(g: Any) -> Any:
+    """A cotangent as the walk on arrays gives it, if nothing follows it."""
+    return g if isinstance(g, Lifted) else _raw(g)
 
 
 def _find_output(t: Tensor, roots: Sequence[Edge]) -> None:
@@ -842,8 +889,6 @@ def backward(
         wanted = _tuple(inputs)
         if not wanted:
             raise ArgumentError("'inputs' argument to backward() cannot be empty.")
-        if not all(isinstance(t, Tensor) and t._requires_grad for t in wanted):
-            raise GraphError("One of the differentiated Tensors does not require grad.")
     if create_graph:
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the "
@@ -859,11 +904,13 @@ def backward(
     if wanted is not None:
         for t in _given(inputs):
             if isinstance(t, Tensor):
-                t.retain_grad()
+                t.retain_grad()  # as PyTorch does: from then on it is filled
     found = _run(roots, retain_graph, create_graph, wanted, accumulate=True)
     del roots
     if wanted is not None:  # those that are no leaves were filled in passing
         found = {t: found[t] for t in wanted if t._node is None and t in found}
+    if not create_graph and levels():
+        found = {leaf: _raw(g) for leaf, g in found.items()}  # `.grad` is detached
     _fill_leaves(found, create_graph)
 
 
@@ -891,7 +938,7 @@ def _backward_method(
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         inputs: the Tensors whose `.grad` to fill; default: all leaves.
     """
-    if create_graph or inputs is not None:
+    if create_graph or inputs is not None or levels():
         backward(self, gradient, retain_graph, create_graph, inputs)
     else:
         _check_no_vmap()
@@ -964,9 +1011,9 @@ def grad(
             raise ArgumentTypeError(
                 f"all inputs have to be Tensors or GradientEdges, but got {type(t).__qualname__}."
             )
-        if not t._requires_grad:
-            raise GraphError("One of the differentiated Tensors does not require grad.")
     roots = _roots(_tuple(outputs), grad_outputs, create_graph)
+    if not all(t._requires_grad for t in wanted):
+        raise GraphError("One of the differentiated Tensors does not require grad.")
     found = _run(roots, retain_graph, create_graph, wanted)
     results: list[Tensor | None] = []
     for number, t in enumerate(wanted):
@@ -1032,6 +1079,6 @@ def _grads_of_batch(
             "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
             f"{sizes} for the mapped dimension"
         )
-    with new_level(sizes[0]) as level:
+    with new_level(sizes[0], next(SEQUENCE)) as level:
         found = run([enter(g, level, 0) if isinstance(g, Tensor) else g for g in seeds])
         return tuple([None if d is None else leave(d, level, 0) for d in found])

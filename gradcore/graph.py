@@ -8,7 +8,6 @@ never to the Tensor it made: there is no reference cycle, and graphs need no cyc
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 import sys
@@ -16,15 +15,16 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from copy import copy
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from .device import TensorType
-from .errors import ArgumentTypeError, ShapeError
+from .errors import ArgumentTypeError, GraphError, ShapeError
 from .hooks import Hooks, RemovableHandle, register
 from .mode import WATCHERS
 from .namespace import Namespace
 
 if TYPE_CHECKING:
+    from .levels import Level
     from .tensor import Tensor
 
 __all__ = ["AccumulateGrad", "Cotangents", "GradientEdge", "Node", "Pullback", "where"]
@@ -69,10 +69,23 @@ INNER: Final = {
 getframe: Final = sys._getframe
 
 
+_last: CodeType | None = None
+"""The user's function that was found last: it is often met again."""
+
+
 def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     """The innermost frame of the user's that leads to `frame`, and its code."""
+    global _last
     code = frame.f_code
-    while code.co_filename in INNER or _is_inner(code.co_filename):
+    while code is not _last:
+        name = code.co_filename
+        if name not in INNER and (name in _OUTER or not _is_inner(name)):
+            _last = code
+            break
+        if code is ENGINE[0]:
+            known = walk_site.get()
+            if known is not None:
+                return known, known.f_code
         outer = frame.f_back
         if outer is None:
             break
@@ -81,9 +94,25 @@ def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     return frame, code
 
 
-@functools.cache
+ENGINE: Final[list[CodeType | None]] = [None]
+"""The code of the engine's loop. What rules record within it has the line that called backward."""
+
+walk_site: ContextVar[FrameType | None] = ContextVar("gradcore_walk_site", default=None)
+"""The user's frame that called backward, while a pass is recorded: it need not be found again."""
+
+
+_OUTER: Final[set[str]] = set()
+"""The users' source files that were met."""
+
+
 def _is_inner(filename: str) -> bool:
-    return filename.startswith(_ROOTS)
+    if filename in INNER:
+        return True
+    if filename.startswith(_ROOTS):
+        INNER.add(filename)
+        return True
+    _OUTER.add(filename)
+    return False
 
 
 def where(node: object) -> str:
@@ -117,18 +146,22 @@ class Pullback:
         pure: likewise, and there is no joint.
         elementwise: pure, and the dtype of the output tells those of all that is saved.
         generated: on a device that compiles, what was made of the rules (`generated.py`).
+        context: whether the first saved value is the context of a custom Function.
         several: whether nodes of it were seen to have several outputs.
         names: per saved value PyTorch's name for it, `"self"` of `grad_fn._saved_self`, if known.
+        letters: per saved value its name in the rules of an op; () where they have none.
         hooks: what users registered. Not None only in a Pullback that one node has for itself.
     """
 
     __slots__ = (
+        "context",
         "elementwise",
         "frees",
         "generated",
         "hooks",
         "inputs",
         "joint",
+        "letters",
         "name",
         "names",
         "of_op",
@@ -152,10 +185,12 @@ class Pullback:
         pure: bool = False,
         elementwise: bool = False,
         names: tuple[str, ...] = (),
+        letters: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.names = names
-        self.several = False
+        self.letters = letters
+        self.several = self.context = False
         self.rules = rules
         self.joint = joint
         self.sources = sources
@@ -166,6 +201,15 @@ class Pullback:
         self.elementwise = elementwise
         self.generated = {}
         self.hooks = None
+
+
+class Lift(Protocol):
+    """What a transform adds to the saved values of a node while its level lasts."""
+
+    level: Level
+
+    def __call__(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The saved values as the transform knows them."""
 
 
 class Node:
@@ -179,6 +223,8 @@ class Node:
             to which the engine sums and casts.
         type: dtype and device of the output.
         sequence: falls with every node made.
+        lifts: not set at first; what transforms add to the saved values where these are read as
+            Tensors: functions of the tuple of them.
         code: of the user's function that made it, and
         at: the place in that, which together are the line; see `where`.
     """
@@ -188,6 +234,7 @@ class Node:
         "at",
         "code",
         "edges",
+        "lifts",
         "pullback",
         "restore",
         "saved",
@@ -201,6 +248,7 @@ class Node:
     restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None
     type: TensorType
     sequence: int
+    lifts: tuple[Lift, ...]
     code: CodeType
     at: int
 
@@ -210,6 +258,19 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.pullback.name} object at {id(self):#x}>"
+
+    def _end(self, level: Level) -> None:
+        """Drop what a transform has added, whose level has ended."""
+        self.lifts = tuple([lift for lift in self.lifts if lift.level is not level])
+
+    @property
+    def line(self) -> str:
+        """The user's line that recorded it, as `"train.py:12 in loss"`."""
+        return where(self)
+
+    def _sequence_nr(self) -> int:
+        """A number that rises with every node made: backward takes the highest first."""
+        return -self.sequence
 
     @property
     def hooks(self) -> Hooks:
@@ -230,9 +291,16 @@ class Node:
 
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not there: `_saved_self`, `_raw_saved_self` and the like.
+        if name in Node.__slots__ or name.startswith("__"):
+            raise AttributeError(name)
         kind, _, which = name.partition("saved_")
         if kind in ("_", "_raw_") and which in self.pullback.names:
             return Node.saved_value(self, self.pullback.names.index(which), kind == "_raw_")
+        if self.pullback.context:  # PyTorch's node of a custom Function is its context
+            if self.saved:
+                return getattr(self.saved[0], name)
+            if name == "saved_tensors":
+                raise GraphError(FREED)
         raise AttributeError(f"{self.pullback.name!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
@@ -311,8 +379,12 @@ def watch_node(node: Node, inputs: tuple[Any, ...]) -> None:
     if held is not None:
         held.append((node, inputs))
         return
-    for watcher in tuple(WATCHERS):
-        watcher.recorded(node, inputs)
+    try:
+        for watcher in tuple(WATCHERS):
+            watcher.recorded(node, inputs)
+    except Exception as error:
+        error.raised_by_mode = True  # type: ignore[attr-defined]  # so that no operation explains it
+        raise
 
 
 def watch_tensor(t: Tensor) -> None:
@@ -384,9 +456,17 @@ class PackedValues(tuple[Any, ...]):
         return tuple([_unpacked(value) for value in self])
 
 
+class PackedList(list[Any]):
+    """A list that a node has saved, of which some is packed."""
+
+    __slots__ = ()
+
+
 def _unpacked(value: Any) -> Any:
     if isinstance(value, Packed):
         return value.tensor()._array
+    if isinstance(value, PackedList):
+        return [_unpacked(part) for part in value]
     return value.unpacked() if isinstance(value, PackedValues) else value
 
 

@@ -11,16 +11,26 @@ their backward raises (`versions.py`), unless the policy is "copy" (`saved.py`).
 
 from __future__ import annotations
 
+import functools
+import sys
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
-
-import numpy as np
+from typing import Any, Final, NoReturn
 
 from . import dtypes
+from .batching.array import IN_PLACE, BatchedArray, levels_of
 from .device import Array, is_array
-from .errors import ArgumentError, DeviceError, DTypeError, FusionError, GraphError, ShapeError
+from .errors import (
+    ArgumentError,
+    BatchingError,
+    DeviceError,
+    DTypeError,
+    FusionError,
+    GraphError,
+    ShapeError,
+)
 from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
+from .levels import levels
 from .mode import (
     WATCHERS,
     enable_grad,
@@ -31,7 +41,17 @@ from .mode import (
 )
 from .op import primitive, recorded
 from .storage import owner
-from .tensor import Tensor, Views, as_view, is_inference, new_tensor, root_of, wrap
+from .tensor import (
+    Lifted,
+    Tensor,
+    Views,
+    as_view,
+    is_inference,
+    new_tensor,
+    outermost,
+    root_of,
+    wrap,
+)
 from .versions import note_write
 
 __all__ = ["check_writable", "count_write", "overwrite", "prepare_write", "rearrange", "write"]
@@ -61,27 +81,34 @@ _FORBIDDEN: Final = {
         "(if you don't want the inplace to be tracked) or both outside (if you want the inplace to "
         "be tracked)."
     ),
+    "function": (
+        "Output {number} of {name} is a view and is being modified inplace. This view was created "
+        "inside a custom Function (or because an input was returned as-is) and the autograd logic "
+        "to handle view+inplace would override the custom backward associated with the custom "
+        "Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by "
+        "cloning the output of the custom Function."
+    ),
     "several": (
-        "{what}. This view is the output of a function that returns multiple views. Such functions do "
-        "not allow the output views to be modified inplace. You should replace the inplace "
-        "operation by an out-of-place one."
+        "Output {number} of {name} is a view and is being modified inplace. This view is the "
+        "output of a function that returns multiple views. Such functions do not allow the output "
+        "views to be modified inplace. You should replace the inplace operation by an out-of-place "
+        "one."
     ),
 }
 
 
-def check_writable(t: Tensor, recording: bool, uniform: bool = False) -> None:
+def check_writable(t: Tensor, recording: bool, may_overlap: bool = False) -> None:
     """Raise what a write to `t` must raise before anything is computed.
 
     Args:
         t: what is to be written to.
         recording: whether its history will change.
-        uniform: all elements will be the same: they may share memory, if nothing is recorded (the
-            gradient of what was written would count for each; PyTorch raises in backward then).
+        may_overlap: all elements get one value, so that they may share memory.
 
     Raises:
         GraphError: it is a leaf that requires grad, a view of one, or a view whose history cannot
             follow.
-        ArgumentError: several of its elements share memory.
+        ArgumentError: several of its elements share memory, or nobody may write to it.
         FusionError: a function is being traced.
     """
     if t._type.device.kind == 2:
@@ -97,13 +124,10 @@ def check_writable(t: Tensor, recording: bool, uniform: bool = False) -> None:
             if view.creation in ("no_grad", "inference"):
                 raise GraphError(_FORBIDDEN[view.creation])
             if view.creation is not None:
-                name, number = view.creation
-                what = f"Output {number} of {name} is a view and is being modified inplace"
-                if t._node is None:  # PyTorch's words where there is no function to name
-                    what, _, _ = _FORBIDDEN["no_grad"].partition(".")
-                raise GraphError(_FORBIDDEN["several"].format(what=what))
+                name, number, kind = view.creation
+                raise GraphError(_FORBIDDEN[kind].format(name=name, number=number))
             root = root_of(t)
-            if root._requires_grad and root._node is None:
+            if root._node is None and (t._requires_grad or root._requires_grad):
                 raise GraphError(
                     "a view of a leaf Variable that requires grad is being used in an in-place "
                     "operation. Write under no_grad(), or to a clone()."
@@ -114,10 +138,17 @@ def check_writable(t: Tensor, recording: bool, uniform: bool = False) -> None:
                 "Write under no_grad(), or to a clone()."
             )
     array = t._array
+    if not getattr(array.flags, "writeable", True):
+        try:
+            array.flags.writeable = True  # a view that NumPy has made, of writeable memory
+        except ValueError as error:
+            raise ArgumentError(
+                "the memory of the tensor is read-only: write to a clone() of it."
+            ) from error
     if (
-        (recording or not uniform)
+        0 in array.strides
+        and not may_overlap
         and array.size
-        and 0 in array.strides
         and any(not step and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
     ):
         raise ArgumentError(
@@ -135,8 +166,15 @@ def _castable(source: dtypes.dtype, target: dtypes.dtype) -> bool:
     return target is not dtypes.bool_ or source is dtypes.bool_
 
 
+def _check_batch(y: Tensor, t: Tensor) -> None:
+    """Raise where what is to be written differs from sample to sample, and the memory does not."""
+    own = levels_of(t._array)
+    if any(level not in own for level in levels_of(y._array)):
+        raise BatchingError(IN_PLACE)
+
+
 def _check_result(y: Tensor, t: Tensor) -> None:
-    if y._type.device is not t._type.device:
+    if y._type.device.base is not t._type.device.base:
         raise DeviceError(
             f"Expected all tensors to be on the same device, but the result is on {y.device} and "
             f"the tensor to be written to on {t.device}."
@@ -161,7 +199,8 @@ def write(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     direct: Callable[[Array], object] | None = None,
-    uniform: bool = False,
+    *,
+    may_overlap: bool = False,
 ) -> Tensor:
     """Write `function(t, *args, **kwargs)` into `t`.
 
@@ -171,7 +210,7 @@ def write(
         args: its further arguments.
         kwargs: its arguments by name.
         direct: writes the same into an array on the CPU; called where nothing is recorded.
-        uniform: as for `check_writable`.
+        may_overlap: see `check_writable`.
 
     Returns:
         `t`; NotImplemented if the function returned that.
@@ -180,21 +219,24 @@ def write(
         GraphError, ArgumentError, FusionError: as `check_writable`.
         ShapeError, DTypeError: the result does not fit. Nothing has been written then.
     """
-    if WATCHERS:
-        with nodes_held():  # a mode must not see what is saved until it is what it will be
-            return _write(t, function, args, kwargs, uniform)
-    if direct is not None and not t._type.device.kind and t._array.flags.writeable:
+    if levels() or t.__class__ is not Tensor:
+        lifted = outermost((t, *args, *kwargs.values()) if kwargs else (t, *args))
+        if lifted is not None:
+            below = functools.partial(_write, may_overlap=may_overlap)
+            return lifted._write(below, t, function, args, kwargs)
+    if direct is not None and not WATCHERS and not t._type.device.kind:
         outer = getattr(t, "_view", None)
         if not is_grad_enabled() or not (
             t._requires_grad
             or (outer is not None and root_of(t)._requires_grad)
             or _any_requires_grad(args, kwargs)
         ):
-            check_writable(t, False, uniform)
+            check_writable(t, False, may_overlap)
             direct(t._array)
             count_write(t)
+            _follow_silent_write(t)
             return t
-    return _write(t, function, args, kwargs, uniform)
+    return _write(t, function, args, kwargs, may_overlap)
 
 
 def _write(
@@ -202,20 +244,35 @@ def _write(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None,
-    uniform: bool,
+    may_overlap: bool,
+) -> Tensor:
+    if WATCHERS:
+        with nodes_held():  # a mode must not see what is saved until it is what it will be
+            return _written(t, function, args, kwargs, may_overlap)
+    return _written(t, function, args, kwargs, may_overlap)
+
+
+def _written(
+    t: Tensor,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+    may_overlap: bool,
 ) -> Tensor:
     recording = is_grad_enabled() and (
         t._requires_grad or root_of(t)._requires_grad or _any_requires_grad(args, kwargs)
     )
-    check_writable(t, recording, uniform)
+    check_writable(t, recording, may_overlap)
     array = t._array
     prepare_write(array)
     own = array.view()
-    before = new_tensor(own, t._type, t._shape, t._requires_grad, t._node)
+    before = new_tensor(own, t._type, t._shape, t._requires_grad, _node_before(t, recording))
     since = next(SEQUENCE)
     y = function(before, *args, **kwargs) if kwargs else function(before, *args)
     if y is NotImplemented:
         return y  # type: ignore[no-any-return]
+    if y._array.__class__ is BatchedArray:
+        _check_batch(y, t)
     if y._type is not t._type or y._shape != t._shape:
         _check_result(y, t)
         if recording and y._type is not t._type:
@@ -225,11 +282,29 @@ def _write(
     node = y._node if recording and y._node is not t._node else None
     saves_result = False if node is None else _own_what_is_saved(node, own, array, since)
     _store(t, y._array)
-    if node is not None:
+    if node is None:
+        _follow_silent_write(t)
+    else:
         if saves_result:
             node.sequence = next(SEQUENCE)  # it has saved what is there after the write
-        _set_history(t, node)
+        set_history(t, node)
     return t
+
+
+def _node_before(t: Tensor, recording: bool) -> Node | None:
+    """What made `t`; if it is a view, without the hooks and the other views on the way to its base.
+
+    In PyTorch a write through a view becomes part of the history of the base alone.
+    """
+    if not recording or t._node is None:
+        return t._node
+    view = getattr(t, "_view", None)
+    if view is None or view.parent is None:
+        return t._node
+    if t._node.pullback.hooks is None and getattr(view.parent, "_view", None) is None:
+        return t._node
+    with enable_grad():
+        return _follow(_chain_to(t), root_of(t))._node
 
 
 def prepare_write(array: Array) -> None:
@@ -303,8 +378,6 @@ def _store(t: Tensor, values: Array) -> None:
         else:
             array[...] = values
 
-    if not getattr(array.flags, "writeable", True):
-        array.flags.writeable = True  # NumPy's own views of writeable memory, such as diagonals
     device.backend.on(device, store)
     count_write(t)
 
@@ -336,6 +409,8 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
         function: gives a view.
         args: its further arguments.
     """
+    if isinstance(t, Lifted):
+        return t._rearrange(rearrange, function, args)
     recording = is_grad_enabled() and (t._requires_grad or root_of(t)._requires_grad)
     check_writable(t, recording)
     before = new_tensor(t._array, t._type, t._shape, t._requires_grad, t._node)
@@ -347,8 +422,8 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
         as_view(y, before, lambda x, more: function(x, *more), args)
     # `before` takes its place: as the base of its views, and as a view of its base.
     if view is not None and view.parent is not None:
-        siblings = view.parent._views
-        siblings[:] = [weakref.ref(before) if held() is t else held for held in siblings]
+        views = view.parent._views
+        views[:] = [weakref.ref(before) if held() is t else held for held in views]
     before._views = getattr(t, "_views", None) or Views()
     for reference in before._views:
         child = reference()
@@ -368,7 +443,7 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
 # histories -------------------------------------------------------------------------------------
 
 
-def _set_history(t: Tensor, node: Node) -> None:
+def set_history(t: Tensor, node: Node) -> None:
     """Let `node` be what made `t`, and all that shares memory with it follow."""
     _replace_node(t, node)
     root = root_of(t)
@@ -378,6 +453,13 @@ def _set_history(t: Tensor, node: Node) -> None:
         array = root._array
         _replace_node(root, new_node(pullback, edges, (_chain_to(t), array.strides), root._type))
     _refresh_views(root)
+
+
+def _follow_silent_write(t: Tensor) -> None:
+    """After a write that no history tells of: as in PyTorch views are other values then."""
+    root = root_of(t)
+    if root._requires_grad and hasattr(root, "_views"):
+        _refresh_views(root)
 
 
 def _replace_node(t: Tensor, node: Node) -> None:
@@ -391,22 +473,42 @@ def _replace_node(t: Tensor, node: Node) -> None:
     t._requires_grad = True
 
 
-def _refresh_views(t: Tensor) -> None:
-    """Make the histories of all views of `t` again, from that of `t`."""
-    stack = [t]
+def _raise_overridden(xp: Any, g: Any, saved: tuple[str, int, str]) -> NoReturn:
+    name, number, _ = saved
+    raise GraphError(
+        f"Output {number} of {name} is a view and its base or another view of its base has been "
+        "modified inplace. This view was created inside a custom Function (or because an input was "
+        "returned as-is) and the autograd logic to handle view+inplace would override the custom "
+        "backward associated with the custom Function, leading to incorrect gradients. This "
+        "behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    )
+
+
+_OVERRIDDEN: Final = Pullback("Overridden", (_raise_overridden,), (METADATA,) * 3, (0,))
+
+
+def _refresh_views(root: Tensor) -> None:
+    """Make the histories of all views of `root` again, each from that of `root` itself."""
+    stack: list[tuple[Tensor, Chain]] = [(root, ())]
     while stack:
-        base = stack.pop()
-        for reference in getattr(base, "_views", ()):
+        parent, chain = stack.pop()
+        for reference in getattr(parent, "_views", ()):
             child = reference()
             if child is None or child._view.creation in ("no_grad", "inference"):
                 continue
             view = child._view
+            if view.creation is not None and view.creation[2] == "function":
+                assert root._node is not None
+                node = new_node(_OVERRIDDEN, (root._node,), view.creation, child._type)
+                _replace_node(child, node)
+                continue
             assert view.function is not None
+            whole = (*chain, (view.function, view.argument))
             with enable_grad():
-                again = view.function(base, view.argument)
+                again = _follow(whole, root)
             assert again._node is not None
             _replace_node(child, again._node)
-            stack.append(child)
+            stack.append((child, whole))
 
 
 def _chain_to(t: Tensor) -> Chain:
@@ -427,6 +529,9 @@ def _follow(chain: Chain, t: Tensor) -> Tensor:
 
 def _in_order(g: Array, strides: tuple[int, ...], xp: Any) -> Array:
     """A copy of `g` whose dimensions lie in memory as those of an array of these strides."""
+    if g.__class__ is BatchedArray:
+        # The samples one after the other.
+        return BatchedArray(g.level, _in_order(g.inner, (sys.maxsize, *strides), xp))
     order = sorted(range(g.ndim), key=lambda dim: -abs(strides[dim]))
     copied = xp.zeros(tuple([g.shape[dim] for dim in order]), g)
     copied = copied.transpose([order.index(dim) for dim in range(g.ndim)])
@@ -440,21 +545,24 @@ def _outside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
     h = g._array if xp is recorded else g
     h = _in_order(h, strides, xp) if xp is not recorded else _in_order(h, strides, g._type.xp)
     if xp is not recorded:
-        with no_grad():
-            _follow(chain, wrap(h))._array[...] = 0
+        _clear(chain, h)
         return h
     h[...] = 1 + 1j if g._type.dtype.is_complex else 1
-    with no_grad():
-        _follow(chain, wrap(h))._array[...] = 0
+    _clear(chain, h)
+    keep: Any = lambda part, places: xp.keep(part, wrap(g._type.asarray(places != 0)))
     if not g._type.dtype.is_complex:
-        return xp.keep(g, _mask(h != 0))
+        return keep(g, h)
     # A view may be of the real parts, or of the imaginary ones.
-    return xp.keep(xp.real(g), _mask(h.real != 0)) + 1j * xp.keep(xp.imag(g), _mask(h.imag != 0))
+    return keep(xp.real(g), h.real) + 1j * keep(xp.imag(g), h.imag)
 
 
-def _mask(mask: Any) -> Tensor:
-    """A mask, which NumPy may have made a scalar, as a Tensor."""
-    return wrap(np.asarray(mask) if isinstance(mask, np.bool_) else mask)
+def _clear(chain: Chain, h: Array) -> None:
+    """Write zeros into a view of `h`."""
+    with no_grad():
+        part = _follow(chain, wrap(h))._array
+    if not getattr(part.flags, "writeable", True):
+        part.flags.writeable = True
+    part[...] = 0
 
 
 def _inside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:

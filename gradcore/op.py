@@ -36,6 +36,7 @@ import functools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
@@ -65,7 +66,7 @@ from .mode import WATCHERS, is_grad_enabled
 from .namespace import Namespace
 from .samples import Bad, Maker, Sample, over, over_pairs
 from .symbols import NoSuchLoop, NotElementwise, Symbol
-from .tensor import Tensor, new_tensor, wrap
+from .tensor import Lifted, Tensor, new_tensor, outermost, wrap
 
 __all__ = [
     "OPS",
@@ -299,7 +300,9 @@ class _Elementwise:
         self.holomorphic = holomorphic
         self.ordered = ordered
         self.view = False
+        self.call: Callable[..., Any] = self.general
         self.scalar_rule: Formula | None = rules[0]
+        self.by_number = False  # scalar_rule takes a Python number
         self.scalar_graph = graph
         self.reflected_graph = graph
         self.direct = _FLOATS if result == "float" else _NOT_COMPLEX
@@ -382,11 +385,15 @@ class _Elementwise:
                 pure=True,
                 elementwise=True,
                 names=saved_names(self.name, layout, self.letters),
+                letters=layout,
             )
         return found
 
     def general(self, *inputs: Any) -> Tensor:
         """A call with operands of any kind: promotes, runs, records."""
+        top = outermost(inputs)
+        if top is not None:
+            return top._elementwise(self, inputs)  # type: ignore[no-any-return]
         operands = [self.operand(value, i) for i, value in enumerate(inputs)]
         device = common_device(self.name, operands)
         dtype = common_dtype(operands)
@@ -424,6 +431,9 @@ class _Elementwise:
         )
         if any(wanted) and is_grad_enabled():
             values = dict(zip(("y", *self.letters), (y, *raw), strict=True))
+            for letter, v in zip(self.letters, operands, strict=True) if not device.kind else ():
+                if not isinstance(v, Tensor) and not (letter == "b" and self.by_number):
+                    values[letter] = kind.asarray(values[letter], dtype=kind.numpy)
             recorded_inputs = [v for v in tensors if v._requires_grad]
             restore = None
             if any(v._shape != y.shape or v._type is not y_type for v in recorded_inputs):
@@ -690,7 +700,10 @@ def unary(
             pullback = op.pullback((True,))
         to_bool = result == "bool"
 
+        last: CodeType | None = None  # the user's function that called last: it is met again
+
         def call(input: Tensor) -> Tensor:
+            nonlocal last
             if input.__class__ is not Tensor:
                 return general(input)
             kind = input._type
@@ -723,8 +736,11 @@ def unary(
                 n.sequence = next(SEQUENCE)
                 frame = getframe(1)
                 code = frame.f_code
-                if code.co_filename in INNER:
-                    frame, code = outside(frame)
+                if code is not last:
+                    if code.co_filename in INNER:
+                        frame, code = outside(frame)
+                    else:
+                        last = code
                 n.code = code
                 n.at = frame.f_lasti
                 t._node = n
@@ -736,6 +752,7 @@ def unary(
                 watch(t, input)
             return t
 
+        op.call = call
         return _elementwise_op(
             signature,
             call,
@@ -771,7 +788,10 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         only_a, only_b = variant(True, False), variant(False, True)
         scalar_b, scalar_a = variant(True, None), variant(None, True)
 
+    last: CodeType | None = None  # the user's function that called last: it is met again
+
     def call(input: Any, other: Any) -> Tensor:
+        nonlocal last
         restore: Any = None
         if input.__class__ is Tensor:
             kind = input._type
@@ -862,8 +882,11 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         n.sequence = next(SEQUENCE)
         frame = getframe(1)
         code = frame.f_code
-        if code.co_filename in INNER:
-            frame, code = outside(frame)
+        if code is not last:
+            if code.co_filename in INNER:
+                frame, code = outside(frame)
+            else:
+                last = code
         n.code = code
         n.at = frame.f_lasti
         t._node = n
@@ -934,13 +957,15 @@ def binary(
             ordered,
         )
         op.scalar_rule = scalar_rule or rule_a
+        op.by_number = scalar_rule is not None
         op.scalar_graph = scalar_graph or node_name
         op.reflected_graph = reflected_graph or node_name
         assert (rule_a is None) == (rule_b is None), name
         names = (name,) if methods is None else methods
+        direct = op.call = _binary_call(op, op.general)
         function = _elementwise_op(
             signature,
-            _binary_call(op, op.general),
+            direct,
             kind="binary" if rule_a else "comparison",
             numpy=numpy,
             methods=names,
@@ -990,9 +1015,18 @@ class _Primitive:
         elementwise: bool,
         graph: str,
         holds_arrays: bool,
+        linear: bool,
+        multilinear: bool,
+        symmetric: bool,
+        jvp: Formula | None,
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
+        self.linear = linear
+        self.multilinear = multilinear
+        self.symmetric = symmetric
+        self.jvp = jvp
+        self.call: Callable[..., Tensor]
         self.name = name
         self.graph = graph
         self.forward = forward
@@ -1108,6 +1142,7 @@ class _Primitive:
             joint,
             pure=True,
             names=saved_names(self.name, layout, self.letters),
+            letters=layout,
         )
         if self.holds_arrays and not needed.isdisjoint(self.metadata):
             pullback.frees = True
@@ -1208,6 +1243,10 @@ def primitive(
     elementwise: bool = False,
     graph: str | None = None,
     holds_arrays: bool = False,
+    linear: bool = False,
+    multilinear: bool = False,
+    symmetric: bool = False,
+    jvp: Formula | None = None,
 ) -> Callable[..., Tensor]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
@@ -1223,6 +1262,11 @@ def primitive(
         elementwise: the forward is, in all arrays, those among the metadata too.
         graph: the name of its node, with the number, if it is not that of the operation.
         holds_arrays: some of the metadata are arrays, masks or indices, which a backward frees.
+        linear: the forward is linear in all arrays together: its JVP is the forward of tangents.
+        multilinear: the forward is linear in each array alone.
+        symmetric: the Jacobian is a symmetric matrix: the VJP is the JVP.
+        jvp: the JVP itself, where none of these holds and it costs less than the transpose of the
+            VJP: as a rule, with `t_x` for the tangent of the array `x`, which may be None.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1238,6 +1282,10 @@ def primitive(
         elementwise,
         graph or camel(name) + "Backward0",
         holds_arrays,
+        linear,
+        multilinear,
+        symmetric,
+        jvp,
     )
     implementations, variant, failed = op.implementations, op.variant, op.failed
     lifted = op.lifted
@@ -1248,6 +1296,8 @@ def primitive(
 
     # One or two pieces of metadata are the rule; passing them by name saves 0.1 us.
     def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Tensor:
+        if x.__class__ is not Tensor and isinstance(x, Lifted):
+            return x._primitive(op, (x,), tuple([v for v in (m, n, *more) if v is not _ABSENT]))
         kind = x._type
         a = x._array
         f = implementations[kind.device.kind]
@@ -1294,6 +1344,10 @@ def primitive(
         return out
 
     def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
+        if a.__class__ is not Tensor or b.__class__ is not Tensor:
+            top = outermost((a, b))
+            if top is not None:
+                return top._primitive(op, (a, b), metadata)
         kind = a._type
         if b._type is not kind:
             tensors = lifted((a, b), ())
@@ -1346,6 +1400,9 @@ def primitive(
 
     def apply_several(*args: Any) -> Tensor:
         tensors = args[:count]
+        top = outermost(tensors)
+        if top is not None:
+            return top._primitive(op, tensors, args[count:])
         metadata = args[count:]
         kind = tensors[0]._type
         for t in tensors:
@@ -1363,6 +1420,5 @@ def primitive(
             raise failed(error, tensors) from error
         return result(tensors, y, (*arrays, *metadata))
 
-    if count > 2:
-        return apply_several
-    return apply_one if count == 1 else apply_two
+    op.call = apply_several if count > 2 else apply_one if count == 1 else apply_two
+    return op.call

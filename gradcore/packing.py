@@ -13,7 +13,7 @@ from typing import Any, Final
 from .device import is_array
 from .engine import saved_as_tensor, with_history
 from .errors import ArgumentTypeError, GraphError
-from .graph import FREED, METADATA, SCALAR, Edge, Node, Packed, PackedValues
+from .graph import FREED, METADATA, SCALAR, Edge, Node, Packed, PackedList, PackedValues
 from .mode import Watching, no_grad
 from .tensor import Tensor, edge_of, wrap
 
@@ -176,8 +176,11 @@ def _packed_metadata(value: Any, pair: Pair) -> Any:
     """Metadata with the arrays in it packed, such as those that index."""
     if is_array(value):
         return _packed(wrap(value), pair)
-    if value.__class__ is tuple and any(map(is_array, value)):
-        return PackedValues([_packed_metadata(v, pair) for v in value])
+    kind = value.__class__
+    if kind is tuple or kind is list:
+        packed = [_packed_metadata(part, pair) for part in value]
+        if any(new is not old for new, old in zip(packed, value, strict=True)):
+            return PackedValues(packed) if kind is tuple else PackedList(packed)
     return value
 
 
@@ -255,8 +258,8 @@ def _saved_value(node: Node, place: int, raw: bool) -> Any:
     value = node.saved[place]
     if isinstance(value, Packed):
         value = value.tensor()._array
-    elif isinstance(value, PackedValues):
-        value = value.unpacked()
+    elif isinstance(value, PackedValues | PackedList):
+        value = PackedValues((value,)).unpacked()[0]
     if source in (METADATA, SCALAR):
         return wrap(value) if is_array(value) else value
     return saved_as_tensor(node, value, source)

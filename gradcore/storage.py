@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .batching.array import bottom
 from .device import Array
 
 __all__ = ["address", "bounds", "bytes_between", "deep_copy", "owner", "owner_size", "view"]
@@ -18,7 +19,8 @@ __all__ = ["address", "bounds", "bytes_between", "deep_copy", "owner", "owner_si
 def owner(array: Array) -> Any:
     """What holds the memory of an array: of NumPy's an array, of CuPy's an allocation."""
     if not isinstance(array, np.ndarray):
-        return array.data.mem
+        inner = bottom(array)
+        return array.data.mem if inner is array else owner(inner)
     while True:
         base = array.base
         if base is not None and not isinstance(base, np.ndarray):

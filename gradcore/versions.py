@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from .batching.array import bottom
 from .device import Array
 from .graph import SEQUENCE
 from .storage import owner
@@ -49,6 +50,7 @@ _WRITES: Final[dict[int, _Writes]] = {}
 
 def _memory(array: Array) -> Any:
     """What the writes to the memory of an array are kept for: it can be referred to weakly."""
+    array = bottom(array)
     if isinstance(array, np.ndarray):
         return owner(array)
     return array if array.base is None else array.base

@@ -25,11 +25,12 @@ def watched(lib, log, function):
         try:
             log.append(function())
         except RuntimeError as error:
-            log.append(("raised", str(error)))
+            log.append(("raised", str(error).replace("torch::autograd::", "")))
     for warning in caught:
         if warning.category is RuntimeWarning:  # NumPy's, of the forward
             continue
-        text = re.sub(r" ?\(Triggered internally .*\)$", "", str(warning.message), flags=re.S)
+        text = str(warning.message).replace("torch::autograd::", "")
+        text = re.sub(r" ?\(Triggered internally .*\)$", "", text, flags=re.S)
         frames = re.findall(r'File "(.*?)", line (\d+), in (\w+)\n    (.*)\n', text)
         own = [frame for frame in frames if frame[0] == __file__]
         log.append((warning.category, text.partition("\n  File")[0].rstrip(), own))
@@ -156,7 +157,16 @@ def only_what_is_asked_for_is_checked(lib, log):
         watched(lib, log, y.backward)
 
 
+def nan_to_start_from_raises(lib, log):
+    x = leaf(lib, 1.0, 2.0)
+    with lib.autograd.set_detect_anomaly(True):
+        a, b = x.split(1)
+        nan = lib.tensor([float("nan")], dtype=lib.float64)
+        watched(lib, log, lambda: lib.autograd.backward([a, b], [nan, nan]))
+
+
 PROGRAMS = [
+    nan_to_start_from_raises,
     nan_raises,
     detect_anomaly_warns,
     the_place_of_nan_is_that_of_the_input,

@@ -1,5 +1,6 @@
 """`autograd.graph`: nodes and their lines, edges, hooks on what is saved and on gradients."""
 
+import copy
 import functools
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_a_node_knows_the_users_line(function):
     lines = {where(node) for node in seen if isinstance(node, gd.graph.Node)}
     (line,) = lines
     assert line.endswith("test_graph_module.py:" + line_of(function, 1))
-    assert where(y._node) == line
+    assert where(y._node) == y.grad_fn.line == line
 
 
 def test_a_statement_of_several_lines_has_that_of_the_operation():
@@ -666,3 +667,17 @@ def test_a_hook_on_all_waits_only_for_tensors_that_require_grad():
         gd.autograd.grad(y, [x])
     ((a, b, c),) = seen
     assert (a.tolist(), b.tolist(), c) == ([2.0], [1.0], None)
+
+
+def test_later_nodes_have_higher_numbers():
+    y = leaf(1.0).exp()
+    z = y.sin()
+    assert z.grad_fn._sequence_nr() > y.grad_fn._sequence_nr()
+
+
+def test_nodes_can_be_copied():
+    node = leaf(1.0, 2.0).exp().grad_fn
+    twin = copy.copy(node)
+    assert twin.name() == "ExpBackward0"
+    assert twin._saved_result.tolist() == node._saved_result.tolist()
+    assert not hasattr(type(node)(), "pullback")

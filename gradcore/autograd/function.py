@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, NoReturn
 
-from ..device import TensorType
+from ..batching.array import levels as batch_levels
+from ..device import TensorType, is_array
 from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
 from ..graph import (
     FREED,
@@ -25,10 +27,13 @@ from ..graph import (
     new_node,
     output_of,
 )
+from ..inplace import check_writable, count_write, set_history
 from ..mode import INFERENCE_SAVED, WATCHERS, is_grad_enabled, no_grad
 from ..op import recorded
 from ..packing import hooks_are_set, pack, pack_with_history, unpacked_with_history
-from ..tensor import Tensor, edge_of, is_inference, new_tensor, wrap
+from ..tensor import Tensor, as_view, edge_of, is_inference, new_tensor, outermost, wrap
+from .forward_function import call_with_tangents
+from .function_batches import over_batch
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -36,11 +41,18 @@ _AS_IT_IS: Final = -1
 """In `FunctionCtx._layout`: a Tensor kept as it is. Other numbers name the output it is."""
 
 
+class _NoTensorError(ArgumentTypeError, RuntimeError):
+    """Something that is no Tensor; PyTorch raises a RuntimeError."""
+
+
 class _State:
     """What gradcore itself keeps in a context; the user's attributes lie in the `__dict__`."""
 
     __slots__ = (
+        "_dirty",
         "_edges",
+        "_for_forward",
+        "_given",
         "_held",
         "_inputs",
         "_layout",
@@ -49,11 +61,15 @@ class _State:
         "_non_differentiable",
         "_output_attributes",
         "_outputs",
+        "_stopped",
         "_to_save",
         "needs_input_grad",
     )
 
+    _dirty: tuple[Tensor, ...]
     _edges: tuple[Callable[[], Node | None] | None, ...]
+    _for_forward: tuple[Tensor | None, ...]
+    _given: tuple[Tensor | None, ...] | None
     _held: tuple[Any, ...] | None
     _inputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
     _layout: tuple[int, ...]
@@ -62,6 +78,7 @@ class _State:
     _non_differentiable: tuple[Any, ...]
     _output_attributes: dict[str, tuple[int, Any]] | None
     _outputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
+    _stopped: frozenset[int]
     _to_save: tuple[Tensor | None, ...]
     needs_input_grad: tuple[bool, ...]
 
@@ -77,10 +94,13 @@ class FunctionCtx(_State):
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
-        self._to_save = ()
+        self._to_save = self._for_forward = ()
+        self._given = None
+        self._stopped = frozenset()
         self._layout = ()
         self._held = None
         self._materialize = True
+        self._dirty = ()
         self._non_differentiable = ()
         self._output_attributes = None
         self._inputs = self._outputs = self._edges = ()
@@ -101,7 +121,18 @@ class FunctionCtx(_State):
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Has no effect: it serves `jvp`, which is not implemented yet."""
+        """Keep Tensors for `jvp`, which finds them in `saved_tensors`; call it once.
+
+        Raises:
+            ArgumentTypeError: one is neither a Tensor nor None.
+        """
+        for number, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise ArgumentTypeError(
+                    f"save_for_forward can only save variables, but argument {number} is of type "
+                    f"{type(t).__qualname__}. Set other values as attributes: ctx.name = value."
+                )
+        self._for_forward = tensors
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -110,6 +141,8 @@ class FunctionCtx(_State):
         Raises:
             GraphError: it has been freed by an earlier backward.
         """
+        if self._given is not None:
+            return self._given
         if self._node is None:
             return ()
         held = self._held
@@ -120,7 +153,9 @@ class FunctionCtx(_State):
             held = node.saved[1]
         return tuple(
             [
-                unpacked_with_history(value)
+                value
+                if place != _AS_IT_IS and isinstance(value, Tensor)
+                else unpacked_with_history(value)
                 if place == _AS_IT_IS
                 else self._output(
                     place, value.tensor()._array if isinstance(value, Packed) else value
@@ -137,7 +172,7 @@ class FunctionCtx(_State):
         """
         for out in outputs:
             if not isinstance(out, Tensor):
-                raise ArgumentTypeError(
+                raise _NoTensorError(
                     "mark_non_differentiable only accepts variable arguments, but got "
                     f"{type(out).__qualname__}."
                 )
@@ -147,15 +182,21 @@ class FunctionCtx(_State):
         """Whether backward gets zeros (True, the default) or None for an output nobody used."""
         self._materialize = bool(value)
 
-    def mark_dirty(self, *args: Tensor) -> NoReturn:
-        """Not implemented yet.
+    def mark_dirty(self, *args: Tensor) -> None:
+        """Say which inputs forward has changed in place. It must return them.
+
+        `apply` then returns these inputs themselves, with the call as their history.
 
         Raises:
-            NotImplementedError: always.
+            ArgumentTypeError: one is not a Tensor.
         """
-        raise NotImplementedError(
-            "mark_dirty is not implemented yet: return a new Tensor instead of changing an input."
-        )
+        for number, t in enumerate(args):
+            if not isinstance(t, Tensor):
+                raise _NoTensorError(
+                    f"mark_dirty can only accept variables, but argument {number} is of type "
+                    f"{type(t).__qualname__}."
+                )
+        self._dirty = args
 
     def _output(self, number: int, array: Any) -> Tensor:
         """Output `number` of the call, which is `array`, with its history."""
@@ -214,7 +255,8 @@ class Function:
 
     Write static methods: either ``forward(ctx, *args)``, or ``forward(*args)`` together with
     ``setup_context(ctx, inputs, output)``; and ``backward(ctx, *grad_outputs)``, which returns a
-    gradient (or None) per argument of forward. `vjp` is another name for `backward`::
+    gradient (or None) per argument of forward. `vjp` is another name for `backward`. For forward
+    mode there is `jvp(ctx, *tangents)`, which returns a tangent (or None) per output::
 
         class Exp(gradcore.autograd.Function):
             @staticmethod
@@ -275,78 +317,214 @@ class Function:
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """Not implemented yet.
+        """Return a tangent (or None) per output, given one per argument of forward. Override it.
 
-        Raises:
-            NotImplementedError: always.
+        The arguments without a tangent get zeros, or None after `set_materialize_grads(False)`;
+        those that are no Tensors get None. `ctx.saved_tensors` is what `save_for_forward` was
+        given.
         """
         raise NotImplementedError(
-            "jvp of a custom autograd.Function is not implemented yet: "
-            "gradcore has reverse mode only."
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
         )
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *args: Any) -> Any:
-        """Not implemented yet.
+        """Compute the outputs for all samples of a vmap. Override it where forward cannot.
 
-        Raises:
-            NotImplementedError: always.
+        Without it, forward runs on Tensors that stand for those of all samples.
+
+        Args:
+            info: `batch_size` and `randomness`.
+            in_dims: per argument the dimension that holds the samples; None where it is the same
+                for all.
+            args: the arguments of forward, with that dimension.
+
+        Returns:
+            The output, and where the dimension stands in it: an int, None, or a tuple of them.
         """
-        raise NotImplementedError(
-            "vmap of a custom autograd.Function is not implemented yet: "
-            "write the batch dimension out in forward."
-        )
+        raise NotImplementedError("vmap is not implemented.")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call forward and record the call. Only Tensors among the arguments themselves count.
 
-        Keyword arguments are taken where there is a `setup_context`.
+        Arguments may come by name; they count in the order in which forward has them. Where there
+        is a `setup_context`, defaults are filled in.
 
         Returns:
             What forward returned, with every Tensor in it replaced by one of the same memory that
-            requires grad if an argument does, its dtype can, and it was not marked otherwise.
+            requires grad if an argument does, its dtype can, and it was not marked otherwise. Of
+            inputs marked as changed in place, themselves.
+
+        Raises:
+            GraphError: an input was marked as changed that was not returned, or whose history
+                cannot follow.
         """
         split = cls.setup_context is not Function.setup_context
-        if split:
-            args = _bound(cls, args, kwargs)
-        elif kwargs:
-            raise ArgumentTypeError(
-                f"{cls.__name__}.apply() takes keyword arguments only where setup_context is "
-                f"defined; pass {', '.join(kwargs)} by position."
-            )
+        if split or kwargs:
+            args = _bound(cls, args, kwargs, split)
+        lifted = outermost(args)
+        if lifted is not None:
+            return lifted._function(cls, args)
+        if batch_levels() and cls.vmap is not Function.vmap:
+            batch = over_batch(cls, args)
+            if batch is not None:
+                return batch[0]
+        return cls._call(args)[0]
+
+    @classmethod
+    def _call(cls, args: tuple[Any, ...]) -> tuple[Any, FunctionCtx, tuple[Any, ...]]:
+        """Call forward on `args` and record the call.
+
+        Returns:
+            The results, the context, and what forward itself returned.
+        """
         needs = tuple([isinstance(a, Tensor) and a._requires_grad for a in args])
         ctx = FunctionCtx(needs)
         with no_grad():
-            if split:
+            if cls.setup_context is not Function.setup_context:
                 output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args)
         single = not isinstance(output, tuple)
         outputs: tuple[Any, ...] = (output,) if single else output
-        if True in needs and is_grad_enabled():
+        if ctx._non_differentiable:
+            stopped = {id(t) for t in ctx._non_differentiable}
+            ctx._stopped = frozenset([n for n, t in enumerate(outputs) if id(t) in stopped])
+        recording = True in needs and is_grad_enabled()
+        if ctx._dirty:
+            _check_dirty(ctx, args, outputs, recording)
+        if recording:
             edges = _record(cls, ctx, args, outputs)
         else:
             edges = (None,) * len(outputs)
-        results = tuple(
-            [
-                new_tensor(out._array, out._type, out._shape, edge is not None, edge)
-                if isinstance(out, Tensor)
-                else out
-                for out, edge in zip(outputs, edges, strict=True)
-            ]
-        )
-        return results[0] if single else results
+        results = _results(cls, ctx, args, outputs, edges, recording)
+        return results[0] if single else results, ctx, outputs
+
+    _with_tangents = classmethod(call_with_tangents)
 
 
-def _bound(cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """All arguments of forward, with its defaults, as positional ones."""
+_ANOTHER: Final = (
+    "If your Function modifies inplace an input that is a view of another Tensor, your Function "
+    "cannot return more than one Tensor. This is not supported by the current autograd engine. You "
+    "should either make sure the input is not a view (using .clone() for example) or make your "
+    "Function only return one Tensor (potentially splitting it into two Functions: one doing the "
+    "inplace that returns a single Tensor and a second one that does the other operations)."
+)
+
+
+def _check_dirty(
+    ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...], recording: bool
+) -> None:
+    """Look at the Tensors that were marked as changed in place, and count the writes to them.
+
+    Raises:
+        GraphError: one was not returned, or its history cannot follow.
+    """
+    given = {id(a) for a in args}
+    returned = {id(t) for t in outputs}
+    dirty = []
+    for t in ctx._dirty:
+        if id(t) not in returned:
+            raise GraphError(
+                "Some elements marked as dirty during the forward method were not returned as "
+                "output. The inputs that are modified inplace must all be outputs of the Function."
+            )
+        if id(t) not in given:
+            warnings.warn(
+                "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that "
+                "have been mutated should be passed to ctx.mark_dirty().",
+                UserWarning,
+                stacklevel=4,
+            )
+            continue
+        dirty.append(t)
+        if recording:
+            if t._requires_grad and t._node is None:
+                raise GraphError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
+            check_writable(t, True)
+            if t._is_view() and sum(isinstance(out, Tensor) for out in outputs) > 1:
+                raise GraphError(_ANOTHER)
+    for t in dirty:
+        count_write(t)
+    ctx._dirty = tuple(dirty)
+
+
+def _results(
+    cls: type[Function],
+    ctx: FunctionCtx,
+    args: tuple[Any, ...],
+    outputs: tuple[Any, ...],
+    edges: tuple[Node | None, ...],
+    recording: bool,
+) -> tuple[Any, ...]:
+    """What `apply` returns for what forward returned."""
+    given = {id(a) for a in args}
+    dirty = {id(t) for t in ctx._dirty}
+    ctx._dirty = ()
+    made: dict[int, Tensor] = {}
+    results: list[Any] = []
+    for number, (out, edge) in enumerate(zip(outputs, edges, strict=True)):
+        if not isinstance(out, Tensor):
+            results.append(out)
+            continue
+        if id(out) in dirty and (recording or not out._requires_grad):
+            if edge is not None:
+                set_history(out, edge)
+            results.append(out)
+            continue
+        result = made.get(id(out))
+        if result is None:
+            array = out._array
+            if id(out) in given and out._type.device.kind != 2:  # 2: a function is traced
+                array = array.view()
+            result = new_tensor(array, out._type, out._shape, edge is not None, edge)
+            creation = cls.__name__, number, "function"
+            view = getattr(out, "_view", None)
+            if id(out) in given:
+                as_view(result, out, _alias, None, creation)
+            elif view is not None and view.parent is not None:
+                as_view(result, view.parent, view.function, view.argument, creation)
+        elif edge is not None:
+            result._node, result._requires_grad = edge, True  # returned twice: as the last
+        if id(out) not in given:
+            made[id(out)] = result
+        results.append(result)
+    return tuple(results)
+
+
+def _alias(x: Tensor, none: None) -> Tensor:
+    return new_tensor(x._array, x._type, x._shape)
+
+
+def _bound(
+    cls: type[Function], args: tuple[Any, ...], kwargs: dict[str, Any], split: bool
+) -> tuple[Any, ...]:
+    """All arguments of forward as positional ones; with its defaults, if it takes no `ctx`.
+
+    Raises:
+        ArgumentTypeError: one cannot be positional, or one before it is missing.
+    """
     signature = cls._signature
     if signature is None:
-        signature = cls._signature = inspect.signature(cls.forward)
+        signature = inspect.signature(cls.forward)
+        if not split:
+            first, *rest = signature.parameters.values()
+            if first.kind is not first.VAR_POSITIONAL:
+                signature = signature.replace(parameters=rest)
+        cls._signature = signature
     bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
+    if split:
+        bound.apply_defaults()
+    if bound.kwargs:
+        raise ArgumentTypeError(
+            f"{cls.__name__}.apply(): {', '.join(bound.kwargs)} cannot be given by name, since all "
+            "arguments of forward must be positional, with none left out before one that is given."
+        )
     return bound.args
 
 
@@ -363,7 +541,7 @@ def _record(
     if True not in differentiable:
         return (None,) * len(outputs)
     ctx._inputs = tuple([(a._shape, a._type) if isinstance(a, Tensor) else None for a in args])
-    given = {id(a) for a in args}
+    given = {id(a) for a in args} - {id(t) for t in ctx._dirty}
     made = {
         id(t): number
         for number, t in enumerate(outputs)
@@ -381,10 +559,11 @@ def _record(
     ctx._layout = tuple(layout)
     ctx._release(made)
     needs = ctx.needs_input_grad
-    key = needs, bool(held), len(outputs) > 1
+    tensors = tuple([isinstance(a, Tensor) for a in args])
+    key = needs, bool(held), tensors, len(outputs) > 1
     pullback = cls._pullbacks.get(key)
     if pullback is None:
-        pullback = cls._pullbacks[key] = _pullback(cls, *key[:2])
+        pullback = cls._pullbacks[key] = _pullback(cls, *key[:3])
     type = outputs[differentiable.index(True)]._type
     node = new_node(
         pullback,
@@ -415,12 +594,15 @@ def _picker(number: int) -> Rule:
     return lambda xp, g, saved: g[number]
 
 
-def _pullback(cls: type[Function], needs: tuple[bool, ...], saves: bool) -> Pullback:
+def _pullback(
+    cls: type[Function], needs: tuple[bool, ...], saves: bool, tensors: tuple[bool, ...]
+) -> Pullback:
     """The Pullback of the calls of `cls` whose arguments require gradients as in `needs`."""
     count = 0
     numbers: list[int | None] = []
-    for need in needs:
-        numbers.append(count if need else None)
+    for need, is_tensor in zip(needs, tensors, strict=True):
+        if is_tensor:
+            numbers.append(count if need else None)
         count += need
     name = cls.__name__ + "Backward"
 
@@ -430,6 +612,7 @@ def _pullback(cls: type[Function], needs: tuple[bool, ...], saves: bool) -> Pull
     rules = tuple([_picker(number) for number in range(count)])
     pullback = Pullback(name, rules, (METADATA, METADATA), tuple(numbers), joint)
     pullback.frees = saves
+    pullback.context = True
     return pullback
 
 
@@ -500,7 +683,7 @@ def _cotangents(ctx: FunctionCtx, g: Any, record: bool) -> list[Tensor | None]:
             shape, type = described
             found.append(_zeros(shape, type))
         else:
-            found.append(d if record else wrap(described[1].asarray(d)))
+            found.append(d if record else wrap(d if is_array(d) else described[1].asarray(d)))
     return found
 
 
@@ -521,7 +704,7 @@ def _fitted(
                 f"{list(d._shape)} but expected shape compatible with {list(shape)}."
             )
     if d._type is not type:
-        if d._type.device is not type.device:
+        if d._type.device.base is not type.device.base:
             raise DeviceError(
                 f"Function {name} returned an invalid gradient at index {index} - expected device "
                 f"{type.device} but got {d._type.device}."
@@ -535,10 +718,11 @@ def _fitted(
         if d._shape != shape:
             d = recorded.sum_to(d, shape)
         return d if d._type is type else d.to(type.device, type.dtype)
-    array = type.device.backend.shared(d._array)
+    kind = d._type  # of a batch of cotangents where `type` may be that of one
+    array = kind.device.backend.shared(d._array)
     if d._shape != shape:
-        array = type.xp.sum_to(array, shape)
-    return array if array.dtype == type.numpy else type.xp.astype(array, type.numpy)
+        array = kind.xp.sum_to(array, shape)
+    return array if array.dtype == type.numpy else kind.xp.astype(array, type.numpy)
 
 
 def _raise_once(xp: Any, g: Any, saved: tuple[Any, ...]) -> NoReturn:

@@ -26,7 +26,9 @@ __all__ = [
     "bottom",
     "deepest",
     "levels",
+    "levels_of",
     "new_level",
+    "running_below",
     "taken",
 ]
 
@@ -55,6 +57,16 @@ MASK: Final = (
     "vmap: We do not support batching operators that can support dynamic shape. Attempting to "
     "batch over indexing with a boolean mask."
 )
+IN_PLACE: Final = (
+    "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor "
+    "`other` in extra_args that has more elements than `self`. This happened due to `other` being "
+    "vmapped over but `self` not being vmapped over in a vmap. Please try to use out-of-place "
+    "operators instead of inplace arithmetic."
+)
+SHARED: Final = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single "
+    "memory location. Please clone() the tensor before performing the operation."
+)
 RANDOM: Final = (
     "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
     "'different' randomness flags on vmap or perform the randomness operation out of vmap"
@@ -68,13 +80,15 @@ class Level:
         number: grows with every level that begins.
         size: how many samples there are.
         randomness: `"error"`, `"same"` or `"different"`.
+        started: the sequence number of nodes (`graph.py`) when it began: it falls.
     """
 
-    __slots__ = ("number", "randomness", "size")
+    __slots__ = ("number", "randomness", "size", "started")
 
     _numbers = count()
 
-    def __init__(self, size: int, randomness: str) -> None:
+    def __init__(self, size: int, randomness: str, started: float) -> None:
+        self.started = started
         self.number = next(Level._numbers)
         self.size = size
         self.randomness = randomness
@@ -87,9 +101,9 @@ levels: Final = _levels.get
 
 
 @contextmanager
-def new_level(size: int, randomness: str = "error") -> Iterator[Level]:
+def new_level(size: int, started: float, randomness: str = "error") -> Iterator[Level]:
     """Within it a new level runs, inside those that do."""
-    level = Level(size, randomness)
+    level = Level(size, randomness, started)
     token = _levels.set((*_levels.get(), level))
     try:
         yield level
@@ -97,8 +111,18 @@ def new_level(size: int, randomness: str = "error") -> Iterator[Level]:
         _levels.reset(token)
 
 
+@contextmanager
+def running_below(level: Level) -> Iterator[None]:
+    """Within it only the levels run that began before `level`."""
+    token = _levels.set(tuple([v for v in _levels.get() if v.number < level.number]))
+    try:
+        yield
+    finally:
+        _levels.reset(token)
+
+
 _FLAGS: Final = SimpleNamespace(
-    c_contiguous=True, f_contiguous=False, forc=True, writeable=False, owndata=False
+    c_contiguous=True, f_contiguous=False, forc=True, writeable=True, owndata=False
 )
 
 
@@ -186,9 +210,6 @@ class BatchedArray:
     def __iter__(self) -> NoReturn:
         raise NotBatched("a loop goes over a batch.")
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise NotBatched("a batch is written to.")
-
     def __getattr__(self, name: str) -> NoReturn:
         raise _no_attribute(name)
 
@@ -230,6 +251,15 @@ def bottom(value: Any) -> Any:
     while value.__class__ is BatchedArray:
         value = value.inner
     return value
+
+
+def levels_of(value: Any) -> list[Level]:
+    """The levels of a BatchedArray and of those inside it, the deepest first."""
+    found = []
+    while value.__class__ is BatchedArray:
+        found.append(value.level)
+        value = value.inner
+    return found
 
 
 def taken(value: Any, level: Level, number: int) -> Any:

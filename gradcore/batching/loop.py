@@ -95,16 +95,21 @@ def _cotangents(xp: Any, pullback: Any, g: Any, saved: Any) -> list[Any]:
 
 
 def _cotangents_by_sample(pullback: Any, g: Any, saved: Any) -> Any:
-    level = deepest((g, saved))
-    if level is None:
-        return _cotangents(Bases.find(g), pullback, g, saved)
+    values: tuple[Any, ...]
+    rebuild: Callable[[tuple[Any, ...]], Any]
+    if isinstance(g, dict):  # of several outputs
+        kind, numbers, values = type(g), tuple(g), tuple(g.values())
+        rebuild = lambda values: kind(zip(numbers, values, strict=True))
+    else:
+        values, rebuild = (g,), lambda values: values[0]
 
-    def run(g: Any, saved: Any) -> Any:
-        if deepest((g, saved)) is None:
-            return _cotangents(Bases.find(g), pullback, g, saved)
-        return list(_cotangents(batched, pullback, g, saved))
+    def run(values: Any, saved: Any) -> Any:
+        level = deepest((values, saved))
+        if level is None:
+            return _cotangents(Bases.find(values[0]), pullback, rebuild(values), saved)
+        return sample_by_sample(pullback.name, run, (values, saved), level)
 
-    return sample_by_sample(pullback.name, run, (g, saved), level)
+    return run(values, saved)
 
 
 def sample_by_sample(

@@ -16,10 +16,12 @@ from typing import Any, Final, NoReturn, cast
 
 import numpy as np
 
-from ..errors import BatchingError
+from ..errors import ArgumentError, BatchingError
 from ..namespace import NUMPY_NAMES, Namespace
 from .array import (
+    IN_PLACE,
     MASK,
+    SHARED,
     BatchedArray,
     Level,
     NotBatched,
@@ -27,6 +29,7 @@ from .array import (
     bottom,
     deepest,
     levels,
+    levels_of,
 )
 
 __all__ = [
@@ -38,6 +41,7 @@ __all__ = [
     "has_ended",
     "left",
     "lined_up",
+    "own_memory",
     "settled",
     "spread",
     "summing",
@@ -54,10 +58,12 @@ class Bases:
     """Where the arrays at the bottom have their functions.
 
     Attributes:
+        host: the Namespace over NumPy's arrays.
         find: gives the Namespace of a raw array.
         cast: `cast(x, source, target, non_blocking)`, for raw arrays.
     """
 
+    host: Any
     find: Callable[[Any], Any] = staticmethod(_unknown)
     cast: Callable[..., Any] = staticmethod(_unknown)
 
@@ -66,15 +72,14 @@ def _base(values: Sequence[Any]) -> Any:
     """The functions of arrays none of which is batched."""
     for value in values:
         kind = value.__class__
+        if kind is np.ndarray:
+            return Bases.host
         if kind is tuple or kind is list:
             if value and hasattr(value[0], "dtype"):
                 return _base(value)
         elif hasattr(value, "dtype") and not isinstance(value, np.generic):
             return Bases.find(value)
-    return Bases.find(_HOST)
-
-
-_HOST: Final = np.empty(0)
+    return Bases.host
 
 
 # one level -------------------------------------------------------------------------------------
@@ -311,7 +316,7 @@ def _copy(x: BatchedArray, order: Any = "C") -> Any:
 def _view(x: BatchedArray, dtype: Any = None) -> Any:
     if dtype is not None:
         raise NotBatched("memory is read in another dtype.")
-    return x
+    return BatchedArray(x.level, x.inner.view())
 
 
 # sums over what was broadcast, and over the batch ----------------------------------------------
@@ -348,6 +353,27 @@ def settled(x: Any) -> Any:
         return x
     found = settled(inner)
     return x if found is inner else BatchedArray(x.level, found)
+
+
+def ended(x: Any) -> list[Level]:
+    """The levels of `x` that run no longer."""
+    running = levels()
+    found = []
+    while x.__class__ is BatchedArray:
+        if x.level not in running:
+            found.append(x.level)
+        x = x.inner
+    return found
+
+
+def summed_over(x: Any, dropped: Sequence[Level]) -> Any:
+    """`x` without some of its levels: the sum over their samples."""
+    if x.__class__ is not BatchedArray:
+        return x
+    if x.level in dropped:
+        return summed_over(_summed(x), dropped)
+    found = summed_over(x.inner, dropped)
+    return x if found is x.inner else BatchedArray(x.level, found)
 
 
 def has_ended(x: Any) -> bool:
@@ -569,11 +595,22 @@ class _Places:
         return _transpose(v, tuple(back))
 
 
+def _count_of(items: tuple[Any, ...]) -> int | None:
+    """1 or 0 if an index is nothing but a mask without dimensions, which is the same for all."""
+    (mask, *rest) = items or (None,)
+    if rest or getattr(mask, "dtype", None) != np.bool_ or mask.ndim:
+        return None
+    return None if mask.__class__ is BatchedArray else int(mask)
+
+
 def _getitem(x: Any, index: Any) -> Any:
     level = deepest((x, index))
     if level is None:
         return _base((x,)).getitem(x, index)
     items = index if isinstance(index, tuple) else (index,)
+    count = _count_of(items)
+    if count is not None:
+        return _getitem(_expand_dims(x, 0), slice(0, count))
     inside = belongs(x, level)
     if inside and not any(_is_advanced(item) for item in items):
         return BatchedArray(level, _getitem(x.inner, (slice(None), *items)))
@@ -586,9 +623,41 @@ def _put(v: Any, index: Any, shape: Shape) -> Any:
     level = deepest((v, index))
     if level is None:
         return _base((v,)).put(v, index, shape)
+    if _count_of(index if isinstance(index, tuple) else (index,)) is not None:
+        return _reshape(_sum_to(v, (1, *shape)), shape)
     places = _Places(level, _items(index, len(shape)), True)
     values = places.laid_out(spread(v, level))
     return BatchedArray(level, _put(values, places.index, (level.size, *shape)))
+
+
+def _setitem(x: Any, index: Any, value: Any) -> None:
+    """`x[index] = value`: it is written to the memory of all samples.
+
+    Raises:
+        BatchingError: `value` differs from sample to sample and the memory of `x` does not.
+        ArgumentError: samples share memory.
+    """
+    if x.__class__ is not BatchedArray:
+        if deepest((index, value)) is not None:
+            raise BatchingError(IN_PLACE)
+        x[index] = value
+        return
+    level, inner = x.level, x.inner
+    newest = deepest((index, value))
+    if newest is not None and newest.number > level.number:
+        raise BatchingError(IN_PLACE)
+    if inner.strides[0] == 0 and level.size > 1:
+        raise ArgumentError(SHARED)
+    items = index if isinstance(index, tuple) else (index,)
+    if any(_is_advanced(item) for item in items):
+        shape = _getitem(x, index).shape
+        places = _Places(level, _items(index, x.ndim), True)
+        value = places.laid_out(spread(_broadcast_to(value, shape), level))
+        _setitem(inner, places.index, value)
+    else:
+        if belongs(value, level):
+            value = _raised(value.inner, _getitem(x, index).ndim)
+        _setitem(inner, (slice(None), *items), value)
 
 
 def _take_along_axis(x: Any, indices: Any, axis: Any) -> Any:
@@ -606,6 +675,14 @@ def _put_along_axis(v: Any, indices: Any, shape: Shape, axis: Any) -> Any:
     at, whole = _axis(axis, len(shape)), (level.size, *shape)
     v, indices = spread(v, level), spread(indices, level)
     return BatchedArray(level, _put_along_axis(v, indices, whole, at))
+
+
+def own_memory(x: Any, *like: Any) -> Any:
+    """A copy of `x` with memory for each of the samples that one of `like` has some for."""
+    for level in {level for value in like for level in levels_of(value)}:
+        if not belongs_to(x, level):
+            x = entered(spread(x, level), level, 0)
+    return x.copy()
 
 
 # making ----------------------------------------------------------------------------------------
@@ -814,6 +891,7 @@ for _name in (*_OVER_AXES, *_OVER_ONE, *_METHODS):
     setattr(BatchedArray, _name, _method(_FUNCTIONS[_name]))
 for _name, _method_of in {
     "__getitem__": _getitem,
+    "__setitem__": _setitem,
     "astype": _astype,
     "copy": _copy,
     "view": _view,

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..errors import BatchingError
 from .array import BatchedArray, Level, belongs
-from .namespace import batched, spread
+from .namespace import batched, own_memory, spread
 
 __all__ = ["READINGS"]
 
@@ -58,6 +58,18 @@ def _embedding(level: Level, run: Operation, weight: Any, index: Any, *_: Any) -
 def _repeat_interleave(level: Level, run: Operation, x: Any, how: tuple[int, int]) -> Any:
     count, axis = how
     return BatchedArray(level, run(x.inner, (count, axis + 1)))
+
+
+def _index_put(level: Level, run: Operation, x: Any, *more: Any) -> Any:
+    """Values put into a copy of an array; with one argument more, into zeros."""
+    if len(more) == 1:
+        return batched.put(x, *more[0])
+    values, index, accumulate = more
+    if accumulate:
+        return x + batched.put(values, index, x.shape)
+    y = own_memory(x, values, *index)
+    y[index] = values
+    return y
 
 
 # norms -----------------------------------------------------------------------------------------
@@ -169,6 +181,7 @@ READINGS: Final[dict[str, Callable[..., Any]]] = {
     "batch_norm": _batch_norm,
     "embedding": _embedding,
     "index": _index,
+    "index_put": _index_put,
     "index_select": _index,
     "layer_norm": _layer_norm,
     "linear": _affine,

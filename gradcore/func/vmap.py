@@ -6,9 +6,10 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..batches import enter, is_batched, leave
+from ..batches import enter, is_batched, leave, outside
 from ..batching.array import Level, new_level
 from ..errors import ArgumentError
+from ..graph import SEQUENCE
 from ..ops.shape import cat
 from ..random import fork_rng
 from ..tensor import Tensor, canonical_dim
@@ -60,7 +61,7 @@ def vmap(
     def over_batch(*args: Any, **kwargs: Any) -> Any:
         _check_out_dims(func, out_dims)
         size, dims, leaves, structure = _inputs(func, in_dims, args)
-        if chunk_size is None:
+        if chunk_size is None or chunk_size >= size:
             return _run(func, size, dims, leaves, structure, out_dims, randomness, kwargs)
         parts: list[tuple[list[Any], Structure]] = []
         for chunk in _chunks(leaves, dims, size, chunk_size):
@@ -155,7 +156,7 @@ def _run(
     randomness: str,
     kwargs: dict[str, Any],
 ) -> Any:
-    with new_level(size, randomness) as level:
+    with new_level(size, next(SEQUENCE), randomness) as level:
         inputs = [
             leaf if dim is None else enter(leaf, level, dim)
             for leaf, dim in zip(leaves, dims, strict=True)
@@ -177,7 +178,7 @@ def _output(func: Any, value: Any, level: Level, dim: int | None) -> Any:
             raise ArgumentError(
                 f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"
             )
-        return value
+        return outside(value) if isinstance(value, Tensor) else value
     if not isinstance(value, Tensor):
         raise ArgumentError(
             f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value)}. Did "

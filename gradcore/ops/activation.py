@@ -341,11 +341,13 @@ _softmax = primitive(
     "softmax",
     _softmax_forward,
     lambda xp, g, y, dim: y * (g - xp.sum(g * y, axis=dim, keepdims=True)),
+    symmetric=True,
 )
 _log_softmax = primitive(
     "log_softmax",
     _log_softmax_forward,
     lambda xp, g, y, dim: g - xp.exp(y) * xp.sum(g, axis=dim, keepdims=True),
+    jvp=lambda xp, y, t_x, dim: t_x - xp.sum(xp.exp(y) * t_x, axis=dim, keepdims=True),
 )
 WIDE: Final = frozenset({dtypes.float32, dtypes.float64})
 """Dtypes in which sums are accumulated as they are; float16 goes by way of float32."""

@@ -12,13 +12,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..batching.array import deepest
+from ..batching.namespace import batched
 from ..device import is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 from ..inplace import overwrite, rearrange, write
 from ..op import OPS, Op, primitive, promote, public
 from ..random import Generator, default_generator
 from ..samples import bad, sample
-from ..tensor import Tensor, wrap
+from ..tensor import Lifted, Tensor, wrap
 from .index import fitting, getitem, located, not_indexed
 from .pointwise import imag, real
 from .shape import common_shape, expand, reshape
@@ -60,10 +62,9 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         raise ArgumentTypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__qualname__}."
         )
-    if src is self:
-        return self
     if src._type is self._type and src._shape == self._shape:
-        return write(self, _copied, (src,), None, lambda a: np.copyto(a, src._array))
+        direct = lambda a: np.copyto(a, src._array)
+        return write(self, _copied, (src,), None, direct, may_overlap=src is self)
     return write(self, _copied, (src,))
 
 
@@ -91,18 +92,18 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """
     if not isinstance(value, Tensor):
         number = fitting("fill_", value, self)
-        return write(self, _filled, (number,), None, lambda a: a.fill(number), True)
+        return write(self, _filled, (number,), None, lambda a: a.fill(number), may_overlap=True)
     if value._shape:
         raise ShapeError(
             "fill_ only supports 0-dimension value tensor but got tensor with "
             f"{value.ndim} dimensions."
         )
-    return write(self, _copied, (value,), uniform=True)
+    return write(self, _copied, (value,))
 
 
 def zero_(self: Tensor) -> Tensor:
     """Write zeros into all elements, and return this Tensor."""
-    return write(self, _zeroed, (), None, lambda a: a.fill(0), True)
+    return write(self, _zeroed, (), None, lambda a: a.fill(0), may_overlap=True)
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -116,6 +117,8 @@ def detach_(self: Tensor) -> Tensor:
             "Can't detach views in-place. Use detach() instead, which gives a Tensor that shares "
             "memory."
         )
+    if isinstance(self, Lifted):
+        self._detach()
     self._node = None
     self._requires_grad = False
     return self
@@ -245,6 +248,8 @@ def _put(x: Tensor, values: Tensor, index: Any, accumulate: bool) -> Tensor:
 def _index_shape(x: Tensor, index: Any) -> tuple[int, ...]:
     """The shape of `x[index]`."""
     small = np.broadcast_to(np.zeros((), bool), x._shape)
+    if deepest(index) is not None:
+        return tuple(batched.getitem(small, index).shape)
     host = tuple([i.get() if hasattr(i, "get") else i for i in index])
     return tuple(small[host].shape)
 
@@ -310,6 +315,17 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 _BASIC: Final = frozenset((int, slice, type(None), type(Ellipsis)))
 
 
+def _is_all(items: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Whether an index is slices of whole dimensions, and perhaps an Ellipsis."""
+    slices = [item for item in items if item.__class__ is slice]
+    dots = [place for place, item in enumerate(items) if item is Ellipsis]
+    if len(slices) + len(dots) != len(items) or len(dots) > 1 or len(slices) > len(shape):
+        return False
+    at = dots[0] if dots else len(slices)
+    lengths = shape[:at] + shape[len(shape) - (len(slices) - at) :]
+    return all(s.indices(n) == (0, n, 1) for s, n in zip(slices, lengths, strict=True))
+
+
 def __setitem__(self: Tensor, index: Any, value: Any) -> None:
     """Write `value` at `index`, as `x[index]` reads it.
 
@@ -325,7 +341,9 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
     """
     items = index if index.__class__ is tuple else (index,)
     arrays = None
-    if all(item.__class__ in _BASIC for item in items):
+    if _is_all(items, self._shape):
+        part = self
+    elif all(item.__class__ in _BASIC for item in items):
         part = getitem(self, index)
     else:
         part, arrays = located(self, index)
@@ -345,7 +363,7 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
         write(part, _assigned, (value,), None, (lambda a: np.copyto(a, raw)) if same else None)
     else:
         number = fitting("x[index] = value", value, self)
-        write(part, _filled, (number,), None, lambda a: a.fill(number), True)
+        write(part, _filled, (number,), None, lambda a: a.fill(number))
 
 
 def _assigned(x: Tensor, value: Tensor) -> Tensor:

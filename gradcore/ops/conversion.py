@@ -7,11 +7,12 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
+from ..batching.array import BatchedArray
 from ..device import BATCHED, CPU, Device, TensorType, cupy_backend
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
 from ..samples import bad, sample
-from ..tensor import Tensor
+from ..tensor import Lifted, Tensor
 
 __all__ = ["clone", "contiguous_format", "preserve_format"]
 
@@ -37,21 +38,25 @@ _to_copy = primitive(
     "to_copy",
     lambda xp, x, source, target: xp.send(x, source, target),
     lambda xp, g, source, target: xp.send(g, target, source),
+    linear=True,
 )
 _to_copy_later = primitive(
     "to_copy",
     lambda xp, x, source, target: xp.send(x, source, target, True),
     lambda xp, g, source, target: xp.send(g, target, source),
 )
-_clone = primitive("clone", lambda xp, x, order: x.copy(order=order), lambda xp, g: g)
+_clone = primitive("clone", lambda xp, x, order: x.copy(order=order), lambda xp, g: g, linear=True)
 
 
 def _convert(x: Tensor, target: TensorType, non_blocking: bool = False) -> Tensor:
     source = x._type
     if source is target:
         return x
+    if x.__class__ is not Tensor and isinstance(x, Lifted):
+        return x._linear("to", lambda v: _convert(v, target, non_blocking), (x,))  # type: ignore[no-any-return]
     copied: Tensor = (_to_copy_later if non_blocking else _to_copy)(x, source, target)
-    if copied._type is not target and source.device.kind != BATCHED:
+    inside = copied._array.__class__ is BatchedArray and target.device.kind != BATCHED
+    if copied._type is not target and not inside:
         # Of a result of the class and dtype of its operand, a primitive takes the device to be too.
         copied._type = target
         if copied._node is not None:
@@ -156,7 +161,9 @@ def to(
     return input
 
 
-_to_same = primitive("to_copy", lambda xp, x, order: x.copy(order=order), lambda xp, g: g)
+_to_same = primitive(
+    "to_copy", lambda xp, x, order: x.copy(order=order), lambda xp, g: g, linear=True
+)
 
 
 def _open(device: Any) -> Device:
@@ -198,7 +205,7 @@ def cuda(
     return to(input, place, None, non_blocking)
 
 
-_pin = primitive("pin_memory", lambda xp, x: cupy_backend().pin(x), lambda xp, g: g)
+_pin = primitive("pin_memory", lambda xp, x: cupy_backend().pin(x), lambda xp, g: g, linear=True)
 
 
 def pin_memory(input: Tensor, device: Any = None) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import dtypes
 from ..batching.array import BatchedArray
+from ..batching.namespace import own_memory
 from ..device import CPU, Array, Device, TensorType, cast_raw, cpu_type, is_array, type_of
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..mode import quiet
@@ -395,6 +396,14 @@ def _like(input: Tensor, dtype: DType, device: DeviceLike) -> TensorType:
     )
 
 
+def _per_sample(made: Tensor, like: Tensor) -> Tensor:
+    """`made`, with memory for each sample where `like` is batched: it may be written to."""
+    if like._array.__class__ is not BatchedArray:
+        return made
+    array = own_memory(made._array, like._array)
+    return new_tensor(array, type_of(array), made._shape, made._requires_grad)
+
+
 def _filled_like(name: str, adapter: Any = None) -> Callable[[Any], Any]:
     return public(
         numpy={name: adapter},
@@ -410,7 +419,8 @@ def zeros_like(
 ) -> Tensor:
     """Zeros of the shape, dtype and device of `input`."""
     shape, kind = input._shape, _like(input, dtype, device)
-    return _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+    made = _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+    return _per_sample(made, input)
 
 
 @_filled_like("ones_like", lambda a, dtype=None: ones_like(a, dtype=dtype))
@@ -419,7 +429,7 @@ def ones_like(
 ) -> Tensor:
     """Ones of the shape, dtype and device of `input`."""
     shape, kind = input._shape, _like(input, dtype, device)
-    return _filled(shape, 1, kind, requires_grad)
+    return _per_sample(_filled(shape, 1, kind, requires_grad), input)
 
 
 def empty_like(
@@ -427,7 +437,8 @@ def empty_like(
 ) -> Tensor:
     """A Tensor of the shape, dtype and device of `input` with whatever was in memory."""
     shape, kind = input._shape, _like(input, dtype, device)
-    return _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+    made = _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+    return _per_sample(made, input)
 
 
 @public(
@@ -446,9 +457,10 @@ def full_like(
 ) -> Tensor:
     """A Tensor of the shape, dtype and device of `input` filled with a number."""
     kind = _like(input, dtype, device)
-    return full(
+    made = full(
         input._shape, fill_value, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad
     )
+    return _per_sample(made, input)
 
 
 # Namespace's own: a rule that needs zeros of another shape than its arguments.
@@ -684,7 +696,8 @@ def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
         requires_grad: bool = False,
     ) -> Tensor:
         kind = _like(self, dtype, device)
-        return make(*args, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad)
+        made = make(*args, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad)
+        return _per_sample(made, self)
 
     method.__name__ = method.__qualname__ = f"new_{make.__name__}"
     method.__doc__ = f"`{make.__name__}(...)` with the dtype and on the device of this Tensor."

@@ -987,6 +987,7 @@ _scatter_add = primitive(
     lambda xp, g: g,
     lambda xp, g, index, dim: _gathered(xp, g, index, dim),
     holds_arrays=True,
+    linear=True,
 )
 
 
@@ -1060,6 +1061,8 @@ def scatter_add(
     try:
         return _scatter_add(input, src, places, at)
     except IndexError as error:
+        if hasattr(error, "raised_by_mode"):
+            raise
         raise _out_of_bounds(ArgumentError, input, places, at) from error
 
 
@@ -1070,6 +1073,7 @@ _index_add = primitive(
     lambda xp, g, index, alpha: alpha * xp.getitem(g, index),
     bilinear=True,
     holds_arrays=True,
+    linear=True,
 )
 
 
@@ -1170,6 +1174,8 @@ def index_add(
     try:
         return _index_add(input, source, (*(slice(None),) * at, places), alpha)
     except IndexError as error:
+        if hasattr(error, "raised_by_mode"):
+            raise
         raise _out_of_bounds(ArgumentError, input, places, at) from error
 
 
@@ -1345,6 +1351,7 @@ _masked_fill = linear(
     lambda xp, g, how: xp.where(how[0], 0.0, g),
     "MaskedFillBackward0",
     holds_arrays=True,
+    affine=True,
 )
 _masked_fill_tensor = primitive(
     "masked_fill",
@@ -1352,6 +1359,7 @@ _masked_fill_tensor = primitive(
     lambda xp, g, mask: xp.where(mask, 0.0, g),
     lambda xp, g, mask: xp.sum_to(xp.where(mask, g, 0.0), ()),
     holds_arrays=True,
+    linear=True,
 )
 
 

@@ -32,7 +32,7 @@ from ..mode import is_grad_enabled
 from ..namespace import Namespace
 from ..op import Formula, primitive, promote, public, recorded, tensor_of
 from ..samples import bad, sample
-from ..tensor import Tensor, as_view, canonical_dim, new_tensor
+from ..tensor import Lifted, Tensor, as_view, canonical_dim, new_tensor, outermost
 from .conversion import clone, to
 
 __all__ = [
@@ -96,6 +96,7 @@ def linear(
     graph: str,
     recover: Recover | None = None,
     *,
+    affine: bool = False,
     view: bool = False,
     holds_arrays: bool = False,
 ) -> Callable[[Any, Any], Tensor]:
@@ -107,13 +108,14 @@ def linear(
         rule: its VJP by the grammar of `op.py`; it may ask for `x_shape` and `m`.
         graph: the name of its node.
         recover: see `Recover`.
+        affine: elements may be constants.
         view: the result may share memory with the Tensor.
         holds_arrays: as for `primitive`.
 
     Returns:
         A function of the Tensor and the metadata, which it does not check.
     """
-    run = primitive(name, forward, rule, graph=graph, holds_arrays=holds_arrays)
+    run = primitive(name, forward, rule, graph=graph, linear=not affine, holds_arrays=holds_arrays)
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
@@ -122,6 +124,8 @@ def linear(
         except Exception as error:
             if not isinstance(input, Tensor):
                 return apply(tensor_of(name, input), m)
+            if hasattr(error, "raised_by_mode"):
+                raise
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             if recover is not None:
                 return recover(input, m, cause)
@@ -154,7 +158,7 @@ def _pieces(
         y = array[index]
         edge = None if node is None else output_of(node, number, kind)
         piece = new_tensor(y, kind, y.shape, node is not None, edge)
-        pieces.append(as_view(piece, x, _cut, index, (name, number)))
+        pieces.append(as_view(piece, x, _cut, index, (name, number, "several")))
     return tuple(pieces)
 
 
@@ -1234,12 +1238,15 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         if isinstance(tensors, list | tuple) and not tensors:
             raise ArgumentError("cat(): expected a non-empty list of Tensors.")
         tensors = _tensors("cat", tensors)
+        lifted = outermost(tensors)
+        if lifted is not None:
+            return lifted._linear("cat", lambda *parts: cat(parts, dim), tensors)  # type: ignore[no-any-return]
         kind = tensors[0]._type
         arrays = [x._array for x in tensors]
         recording = True
     assert kind is not None
     try:
-        y = kind.xp.concatenate(arrays, dim)
+        y = _row_major(kind.xp.concatenate(arrays, dim), kind)
         if not recording:
             return new_tensor(y, kind, y.shape)
         lengths = [a.shape[dim] for a in arrays]
@@ -1249,13 +1256,20 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         if not 0 < len(whole) < len(tensors):
             raise _cat_error(tensors, dim, error) from error
         try:
-            y = kind.xp.concatenate([x._array for x in whole], dim)
+            y = _row_major(kind.xp.concatenate([x._array for x in whole], dim), kind)
         except Exception as mismatch:
             raise _cat_error(whole, dim, mismatch) from error
         lengths = [x._shape[dim] if x._shape != (0,) else None for x in tensors]
     return _joined(
         "CatBackward0", _cut_along, tensors, y, kind, dim if dim >= 0 else dim + y.ndim, lengths
     )
+
+
+def _row_major(y: Array, kind: TensorType) -> Array:
+    """What was joined, in row-major memory, where NumPy has followed the order of its parts."""
+    if kind.device.kind > 1 or y.flags.c_contiguous:
+        return y
+    return y.copy(order="C")
 
 
 def _cut_along(xp: Namespace, g: Any, dim: int, lengths: Any) -> list[Any]:
@@ -1355,6 +1369,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
             kind = x._type
     if kind is None:
         tensors = _tensors("stack", tensors)
+        lifted = outermost(tensors)
+        if lifted is not None:
+            return lifted._linear("stack", lambda *parts: stack(parts, dim), tensors)  # type: ignore[no-any-return]
         kind = tensors[0]._type
     shape = tensors[0]._shape
     for number, x in enumerate(tensors):
@@ -1365,7 +1382,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
             )
     at = _dim(dim, len(shape) + 1)
     wide = (*(slice(None),) * at, None)
-    y = kind.xp.concatenate([x._array[wide] for x in tensors], at)
+    y = _row_major(kind.xp.concatenate([x._array[wide] for x in tensors], at), kind)
     return _joined("StackBackward0", _cut_slices, tensors, y, kind, at, len(tensors))
 
 
@@ -1492,6 +1509,8 @@ _UNBIND: Final = Pullback("UnbindBackward0", (_stacked,), (METADATA, METADATA), 
 
 def _split(x: Tensor, ends: Sequence[int], dim: int, pullback: Pullback) -> tuple[Tensor, ...]:
     """The pieces of `x` along `dim` that end at `ends`, each starting at the end before."""
+    if x.__class__ is not Tensor and isinstance(x, Lifted):
+        return x._linear("split", lambda part: _split(part, ends, dim, pullback), (x,))  # type: ignore[no-any-return]
     full = (slice(None),) * dim
     indices, start = [], 0
     for end in ends:
@@ -1738,6 +1757,8 @@ def unbind(input: Tensor, dim: int = 0, *, axis: int | None = None) -> tuple[Ten
     if not shape:
         raise DimensionError(f"Dimension specified as {dim} but tensor has no dimensions.")
     at = _dim(dim, len(shape))
+    if input.__class__ is not Tensor and isinstance(input, Lifted):
+        return input._linear("unbind", lambda x: unbind(x, at), (input,))  # type: ignore[no-any-return]
     count = shape[at]
     full = (slice(None),) * at
     # The Ellipsis makes NumPy give a 0-d view where it would give a scalar.
