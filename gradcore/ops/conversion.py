@@ -372,7 +372,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     return copied
 
 
-def _kept_order(x: Array) -> str:
+def _kept_order(x: Any) -> str:
     """For `copy`: to NumPy an expanded dimension is the innermost, to PyTorch it has no place."""
     if 0 in x.strides and any(not s and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
         return "C"
