@@ -6,13 +6,21 @@ gradients within vmap, are those of any other program.
 
 from __future__ import annotations
 
-from .batching.array import BatchedArray, Level
-from .batching.namespace import belongs_to, entered, left
-from .device import BATCHED, TensorType
+from collections.abc import Sequence
+
+from .batching.array import Level
+from .batching.namespace import (
+    belongs_to,
+    entered,
+    left,
+    misfits,
+    spread_over,
+    summed_over,
+)
 from .op import primitive, recorded
 from .tensor import Tensor, as_view
 
-__all__ = ["enter", "is_batched", "leave", "outside"]
+__all__ = ["enter", "fit", "is_batched", "leave"]
 
 
 # A `joint`, not a rule: no kernel can be made of it.
@@ -32,23 +40,19 @@ _leave = primitive(
     ],
     inputs=1,
 )
-
-
-def _left(x: Tensor, at: tuple[Level, int]) -> Tensor:
-    y = _leave(x, *at)
-    if y._array.__class__ is not BatchedArray:
-        y._type = TensorType(y._type.device.base, y._type.dtype)
-        if y._node is not None:
-            y._node.type = y._type
-    return y
-
-
-def outside(x: Tensor) -> Tensor:
-    """A Tensor of the device of a batch that is the same for all samples, as what it is."""
-    if x._type.device.kind != BATCHED or x._array.__class__ is BatchedArray:
-        return x
-    found: Tensor = recorded.send(x, x._type, TensorType(x._type.device.base, x._type.dtype))
-    return found
+# The engine gives a cotangent the levels of what it flows to: it does the rest of these rules.
+_sum_over = primitive(
+    "sum_over_batch",
+    lambda xp, x, level: summed_over(x, level),
+    joint=lambda xp, g: [g],
+    inputs=1,
+)
+_spread_over = primitive(
+    "spread_over_batch",
+    lambda xp, x, level: spread_over(x, level),
+    joint=lambda xp, g: [g],
+    inputs=1,
+)
 
 
 def enter(x: Tensor, level: Level, dim: int) -> Tensor:
@@ -59,8 +63,7 @@ def enter(x: Tensor, level: Level, dim: int) -> Tensor:
 def leave(x: Tensor, level: Level, dim: int) -> Tensor:
     """The inverse of `enter`; what is the same for all samples is repeated."""
     if belongs_to(x._array, level):
-        return as_view(_left(x, (level, dim)), x, _left, (level, dim))
-    x = outside(x)
+        return as_view(_leave(x, level, dim), x, lambda x, at: _leave(x, *at), (level, dim))
     rows = recorded.broadcast_to(recorded.expand_dims(x, dim), _inserted(x._shape, level.size, dim))
     assert isinstance(rows, Tensor)
     return rows
@@ -68,6 +71,16 @@ def leave(x: Tensor, level: Level, dim: int) -> Tensor:
 
 def _inserted(shape: tuple[int, ...], size: int, dim: int) -> tuple[int, ...]:
     return (*shape[:dim], size, *shape[dim:])
+
+
+def fit(x: Tensor, wanted: Sequence[Level]) -> Tensor:
+    """A cotangent as a batch of the levels `wanted`; see `fitted`."""
+    over, lacking = misfits(x._array, wanted)
+    for level in over:
+        x = _sum_over(x, level)
+    for level in lacking:
+        x = _spread_over(x, level)
+    return x
 
 
 def is_batched(x: Tensor, level: Level) -> bool:

@@ -80,9 +80,11 @@ class Level:
         number: grows with every level that begins.
         size: how many samples there are.
         randomness: `"error"`, `"same"` or `"different"`.
+        devices: by the device of what is inside, that of the batches of this level; see
+            `device.py`.
     """
 
-    __slots__ = ("number", "randomness", "size")
+    __slots__ = ("devices", "number", "randomness", "size")
 
     _numbers = count()
 
@@ -90,6 +92,13 @@ class Level:
         self.number = next(Level._numbers)
         self.size = size
         self.randomness = randomness
+        self.devices: dict[Any, Any] = {}
+
+    def end(self) -> None:
+        """Drop the devices, which refer to the level in turn: what needs one finds it anew."""
+        for device in self.devices.values():
+            device.types.clear()
+        self.devices.clear()
 
 
 _levels: ContextVar[tuple[Level, ...]] = ContextVar("gradcore_batches", default=())
@@ -107,6 +116,7 @@ def new_level(size: int, randomness: str = "error") -> Iterator[Level]:
         yield level
     finally:
         _levels.reset(token)
+        level.end()
 
 
 @contextmanager

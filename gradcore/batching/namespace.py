@@ -38,12 +38,15 @@ __all__ = [
     "batched",
     "belongs_to",
     "entered",
-    "has_ended",
+    "fitted",
     "left",
     "lined_up",
+    "misfits",
+    "namespace_of",
     "own_memory",
-    "settled",
     "spread",
+    "spread_over",
+    "summed_over",
     "summing",
 ]
 
@@ -334,35 +337,44 @@ def _sum_to(x: Any, shape: Shape) -> Any:
     return BatchedArray(x.level, _sum_to(inner, (size, *shape)))
 
 
-def _summed(x: Any) -> Any:
-    """The sum over the samples of the deepest level."""
-    return _sum_to(x.inner, x.shape)
+def summed_over(x: Any, level: Level) -> Any:
+    """The sum over the samples of a level of `x`."""
+    if x.level is level:
+        return _sum_to(x.inner, x.shape)
+    return BatchedArray(x.level, summed_over(x.inner, level))
 
 
-def settled(x: Any) -> Any:
-    """`x` without the levels that no longer run: the sum over their samples.
+def spread_over(x: Any, level: Level) -> Any:
+    """`x`, which is the same for all samples of a level, as a batch of that level."""
+    return entered(spread(x, level), level, 0)
 
-    It is what flows back to an array that was the same for all of them.
+
+def misfits(x: Any, wanted: Sequence[Level]) -> tuple[list[Level], list[Level]]:
+    """The levels that `x` has and should not have, and those that it lacks.
+
+    Those that still run do not count: within a vmap, what is the same for all samples is that.
     """
-    if x.__class__ is not BatchedArray:
-        return x
-    if x.level not in levels():
-        return settled(_summed(x))
-    inner = x.inner
-    if inner.__class__ is not BatchedArray:
-        return x
-    found = settled(inner)
-    return x if found is inner else BatchedArray(x.level, found)
-
-
-def has_ended(x: Any) -> bool:
-    """True if a level of `x` runs no longer."""
+    own = levels_of(x)
+    if not own and not wanted:
+        return own, own
     running = levels()
-    while x.__class__ is BatchedArray:
-        if x.level not in running:
-            return True
-        x = x.inner
-    return False
+    return (
+        [level for level in own if level not in wanted and level not in running],
+        [level for level in wanted if level not in own and level not in running],
+    )
+
+
+def fitted(x: Any, wanted: Sequence[Level]) -> Any:
+    """A cotangent as a batch of the levels `wanted`: those of what it flows back to.
+
+    What was the same for all samples takes the sum over them.
+    """
+    over, lacking = misfits(x, wanted)
+    for level in over:
+        x = summed_over(x, level)
+    for level in lacking:
+        x = spread_over(x, level)
+    return x
 
 
 def belongs_to(x: Any, level: Level) -> bool:
@@ -660,7 +672,7 @@ def own_memory(x: Any, *like: Any) -> Any:
     """A copy of `x` with memory for each of the samples that one of `like` has some for."""
     for level in {level for value in like for level in levels_of(value)}:
         if not belongs_to(x, level):
-            x = entered(spread(x, level), level, 0)
+            x = spread_over(x, level)
     return x.copy()
 
 
@@ -763,6 +775,11 @@ class _Batched:
 
 batched: Final = cast(Namespace, _Batched())
 """The Namespace over BatchedArrays."""
+
+
+def namespace_of(xp: Namespace, *values: Any) -> Namespace:
+    """`xp`, or the Namespace over batches if there is one among `values`, nested ones too."""
+    return xp if deepest(values) is None else batched
 
 
 # products that are summed over the batch ----------------------------------------------------------

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..batches import enter, is_batched, leave, outside
+from ..batches import enter, is_batched, leave
 from ..batching.array import Level, new_level
 from ..errors import ArgumentError
 from ..ops.shape import cat
@@ -177,7 +177,7 @@ def _output(func: Any, value: Any, level: Level, dim: int | None) -> Any:
             raise ArgumentError(
                 f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"
             )
-        return outside(value) if isinstance(value, Tensor) else value
+        return value
     if not isinstance(value, Tensor):
         raise ArgumentError(
             f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value)}. Did "

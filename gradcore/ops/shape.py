@@ -30,7 +30,7 @@ from ..graph import (
 )
 from ..mode import is_grad_enabled
 from ..namespace import Namespace
-from ..op import Formula, primitive, promote, public, recorded, tensor_of
+from ..op import Formula, common_device, primitive, promote, public, recorded, tensor_of
 from ..samples import bad, sample
 from ..tensor import Tensor, as_view, canonical_dim, new_tensor
 from .conversion import clone, to
@@ -1234,7 +1234,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         if isinstance(tensors, list | tuple) and not tensors:
             raise ArgumentError("cat(): expected a non-empty list of Tensors.")
         tensors = _tensors("cat", tensors)
-        kind = tensors[0]._type
+        kind = TensorType(common_device("cat", tensors), tensors[0]._type.dtype)
         arrays = [x._array for x in tensors]
         recording = True
     assert kind is not None
@@ -1362,7 +1362,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
             kind = x._type
     if kind is None:
         tensors = _tensors("stack", tensors)
-        kind = tensors[0]._type
+        kind = TensorType(common_device("stack", tensors), tensors[0]._type.dtype)
     shape = tensors[0]._shape
     for number, x in enumerate(tensors):
         if x._shape != shape:
