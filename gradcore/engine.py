@@ -26,7 +26,7 @@ from .anomaly import (
     is_anomaly_enabled,
 )
 from .batches import enter, fit, leave
-from .batching.array import BatchedArray, new_level
+from .batching.array import BatchedArray, Level, new_level
 from .batching.array import levels as batch_levels
 from .batching.loop import PRODUCTS, cotangents_over_batches
 from .batching.namespace import batched, fitted
@@ -371,10 +371,13 @@ def _returned(edge: Edge, d: Any) -> Any:
     return fit(d, wanted) if isinstance(d, Tensor) else fitted(d, wanted)
 
 
-def _shared(node: Node) -> list[bool]:
-    """Per edge whether what it came from was the same for all samples of a vmap."""
-    own = node.type.device.levels
-    return [any(level not in _kind(edge).device.levels for level in own) for edge in node.edges]
+def _shared(node: Node) -> list[list[Level]]:
+    """Per edge the levels, which run no longer, for all of whose samples it was the same."""
+    running = batch_levels()
+    own = [level for level in node.type.device.levels if level not in running]
+    return [
+        [level for level in own if level not in _kind(edge).device.levels] for edge in node.edges
+    ]
 
 
 def _sum(edge: Edge, a: Any, b: Any, current: Device | None) -> Any:

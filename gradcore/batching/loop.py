@@ -62,7 +62,7 @@ PRODUCTS: Final = frozenset(
 
 
 def cotangents_over_batches(
-    pullback: Any, g: Any, saved: tuple[Any, ...], shared: Sequence[bool] = ()
+    pullback: Any, g: Any, saved: tuple[Any, ...], shared: Sequence[Sequence[Level]] = ()
 ) -> list[Any]:
     """The cotangents that a node passes on, one per edge, where arrays are batched.
 
@@ -70,13 +70,14 @@ def cotangents_over_batches(
         pullback: of the node.
         g: the cotangent of its output.
         saved: what it has saved.
-        shared: of PRODUCTS, per edge whether what it came from was the same for all samples.
+        shared: of PRODUCTS, per edge the levels that run no longer for all of whose samples it was
+            the same.
     """
     try:
         if shared:
             return [
-                rule(summing if same else batched, g, saved)
-                for rule, same in zip(pullback.rules, shared, strict=True)
+                rule(summing(over), g, saved)
+                for rule, over in zip(pullback.rules, shared, strict=True)
             ]
         return _cotangents(batched, pullback, g, saved)
     except _REFUSALS as error:

@@ -785,49 +785,48 @@ def namespace_of(xp: Namespace, *values: Any) -> Namespace:
 # products that are summed over the batch ----------------------------------------------------------
 
 
-def _ended(a: Any, b: Any) -> Level | None:
-    """The level of two arrays that are batched at it, if it runs no longer."""
-    level = deepest((a, b))
-    if level is None or level in levels() or not (belongs(a, level) and belongs(b, level)):
-        return None
-    return level
-
-
-def _summed_matmul(a: Any, b: Any) -> Any:
-    level = _ended(a, b)
-    if level is None or a.ndim != 2 or b.ndim != 2:
-        return _matmul(a, b)
-    # The batch is part of the dimension that is summed over anyway.
-    rows, count, columns = a.shape[0], level.size * a.shape[1], b.shape[1]
-    x = _reshape(_transpose(a.inner, (1, 0, 2)), (rows, count))
-    return _summed_matmul(x, _reshape(b.inner, (count, columns)))
-
-
-def _summed_einsum(equation: str, *xs: Any) -> Any:
-    level = _ended(*xs) if len(xs) == 2 else None
-    if level is None:
-        return _einsum(equation, *xs)
-    terms, _, out = equation.replace(" ", "").partition("->")
-    letter = next(c for c in string.ascii_letters if c not in equation)
-    named = ",".join([letter + term for term in terms.split(",")])
-    return _summed_einsum(f"{named}->{out}", *[x.inner for x in xs])
-
-
 class _Summing(_Batched):
-    """As `batched`, for rules that end with a product whose sum over the batch is wanted.
+    """As `batched`, for rules that end with a product whose sum over some levels is wanted.
 
-    A product of levels that run no longer is summed over their samples at once: without it the
-    product of each sample would be stored, only to be added up.
+    The sum is taken with that of the product, if it can be: without it the product of each sample
+    would be stored, only to be added up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, over: Sequence[Level]) -> None:
         super().__init__()
-        self.matmul = _summed_matmul
-        self.einsum = _summed_einsum
+        self._over = over
+        self.matmul = self._matmul
+        self.einsum = self._einsum
+
+    def _common(self, a: Any, b: Any) -> Level | None:
+        """The deepest level, if both are batched at it and the sum over it is wanted."""
+        level = deepest((a, b))
+        if level is None or level not in self._over:
+            return None
+        return level if belongs(a, level) and belongs(b, level) else None
+
+    def _matmul(self, a: Any, b: Any) -> Any:
+        level = self._common(a, b)
+        if level is None or a.ndim != 2 or b.ndim != 2:
+            return _matmul(a, b)
+        # The batch is part of the dimension that is summed over anyway.
+        rows, count, columns = a.shape[0], level.size * a.shape[1], b.shape[1]
+        x = _reshape(_transpose(a.inner, (1, 0, 2)), (rows, count))
+        return self._matmul(x, _reshape(b.inner, (count, columns)))
+
+    def _einsum(self, equation: str, *xs: Any) -> Any:
+        level = self._common(*xs) if len(xs) == 2 else None
+        if level is None:
+            return _einsum(equation, *xs)
+        terms, _, out = equation.replace(" ", "").partition("->")
+        letter = next(c for c in string.ascii_letters if c not in equation)
+        named = ",".join([letter + term for term in terms.split(",")])
+        return self._einsum(f"{named}->{out}", *[x.inner for x in xs])
 
 
-summing: Final = cast(Namespace, _Summing())
-"""The Namespace for the rules of products whose operand is the same for all samples."""
+def summing(over: Sequence[Level]) -> Namespace:
+    """The Namespace for the rule of a product whose operand is the same for all samples."""
+    return cast(Namespace, _Summing(over)) if over else batched
 
 
 # operators and methods of arrays ----------------------------------------------------------------
