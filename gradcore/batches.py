@@ -18,7 +18,7 @@ from .batching.namespace import (
     summed_over,
 )
 from .op import primitive, recorded
-from .tensor import Tensor, as_view
+from .tensor import Lifted, Tensor, as_view
 
 __all__ = ["enter", "fit", "is_batched", "leave"]
 
@@ -31,6 +31,7 @@ _enter = primitive(
         leave(g, level, dim) if xp is recorded else left(g, level, dim)
     ],
     inputs=1,
+    linear=True,
 )
 _leave = primitive(
     "unbatch",
@@ -39,6 +40,7 @@ _leave = primitive(
         enter(g, level, dim) if xp is recorded else entered(g, level, dim)
     ],
     inputs=1,
+    linear=True,
 )
 # The engine gives a cotangent the levels of what it flows to: it does the rest of these rules.
 _sum_over = primitive(
@@ -46,12 +48,14 @@ _sum_over = primitive(
     lambda xp, x, level: summed_over(x, level),
     joint=lambda xp, g: [g],
     inputs=1,
+    linear=True,
 )
 _spread_over = primitive(
     "spread_over_batch",
     lambda xp, x, level: spread_over(x, level),
     joint=lambda xp, g: [g],
     inputs=1,
+    linear=True,
 )
 
 
@@ -62,6 +66,8 @@ def enter(x: Tensor, level: Level, dim: int) -> Tensor:
 
 def leave(x: Tensor, level: Level, dim: int) -> Tensor:
     """The inverse of `enter`; what is the same for all samples is repeated."""
+    if isinstance(x, Lifted):  # a part of it may be the same for all samples
+        return x._linear("unbatch", lambda v: leave(v, level, dim), (x,))  # type: ignore[no-any-return]
     if belongs_to(x._array, level):
         return as_view(_leave(x, level, dim), x, lambda x, at: _leave(x, *at), (level, dim))
     rows = recorded.broadcast_to(recorded.expand_dims(x, dim), _inserted(x._shape, level.size, dim))
@@ -75,6 +81,8 @@ def _inserted(shape: tuple[int, ...], size: int, dim: int) -> tuple[int, ...]:
 
 def fit(x: Tensor, wanted: Sequence[Level]) -> Tensor:
     """A cotangent as a batch of the levels `wanted`; see `fitted`."""
+    if isinstance(x, Lifted):
+        return x._linear("sum_over_batch", lambda v: fit(v, wanted), (x,))  # type: ignore[no-any-return]
     over, lacking = misfits(x._array, wanted)
     for level in over:
         x = _sum_over(x, level)

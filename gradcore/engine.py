@@ -59,9 +59,10 @@ from .graph import (
     where,
 )
 from .hooks import Hooks, run_after, run_before, run_each
-from .mode import WATCHERS, quiet, restore_warnings, set_grad_enabled, silence
+from .levels import levels
+from .mode import WATCHERS, is_grad_enabled, quiet, restore_warnings, set_grad_enabled, silence
 from .op import recorded
-from .tensor import Tensor, edge_of, new_tensor, wrap
+from .tensor import Lifted, Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
 from .versions import NEWEST, change
 
@@ -403,7 +404,7 @@ def _raw(t: Any) -> Any:
 
 def _hooked(hooks: dict[int, Any], g: Any, type: TensorType, record: bool) -> Any:
     """A cotangent after the hooks of its Tensor."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         t = run_each(hooks, _as_tensor(g, type, record))
     return t if record else _raw(t)
 
@@ -417,7 +418,7 @@ def _outputs(g: Any, node: Node, record: bool) -> tuple[Any, ...]:
 
 def _prehooked(hooks: dict[int, Any], g: Any, node: Node, record: bool) -> Any:
     """The cotangent of a node after the hooks before it."""
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         given = run_before(hooks, _outputs(g, node, record))
     raw = [t if record else _raw(t) for t in given]
     if isinstance(g, Cotangents):
@@ -448,7 +449,7 @@ def _posthooked(
     pullback = node.pullback
     assert pullback.hooks is not None
     inputs = tuple([None if n is None else made[n] for n in pullback.inputs])
-    with set_grad_enabled(record):
+    with set_grad_enabled(record and is_grad_enabled()):
         after = run_after(pullback.hooks.after, inputs, _outputs(given, node, record))
     for n, t in zip(pullback.inputs, after, strict=True):
         if n is not None:
@@ -509,7 +510,10 @@ def saved_as_tensors(node: Node, saved: tuple[Any, ...]) -> tuple[Any, ...]:
             values.append(with_history(value, edges[source]))
         else:
             values.append(saved_as_tensor(node, value, source))
-    return tuple(values)
+    found = tuple(values)
+    for lift in getattr(node, "lifts", ()):
+        found = lift(found)
+    return found
 
 
 def saved_as_tensor(node: Node, value: Any, source: int) -> Any:
@@ -742,6 +746,7 @@ def stand_in(t: Tensor) -> Tensor:
 
 
 def _roots(tensors: tuple[Tensor, ...], gradients: Any, record: bool) -> list[tuple[Edge, Any]]:
+    record = record or bool(levels())
     seeds = _tuple(gradients)
     if gradients is None:
         seeds = (None,) * len(tensors)
@@ -771,19 +776,29 @@ def _run(
         only = _leading_to(targets, (edge for edge, _ in roots))
         captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
         roots = [(edge, g) for edge, g in roots if edge in only]
-    if create_graph:
+    if create_graph or levels():  # the derivative may itself be followed
         known = walk_site.get()
         walk_site.set(outside(getframe(1))[0])
         try:
-            with set_grad_enabled(True), quiet(), Walk(roots, only):
+            with set_grad_enabled(create_graph), quiet(), Walk(roots, only):
                 found = _walk(roots, retain, True, only, captured)
         finally:
             walk_site.set(known)
+        if captured is not None:
+            found.update((edge, g) for edge, g in captured.items() if g is not None)
+            captured = None
+        if not create_graph:
+            found = {edge: _plain(g) for edge, g in found.items()}
     else:
         found = _walk_silently(roots, retain, only, captured)
     if captured is not None:
         found.update((edge, g) for edge, g in captured.items() if g is not None)
     return found
+
+
+def _plain(g: Any) -> Any:
+    """A cotangent as the walk on arrays gives it, if nothing follows it."""
+    return g if isinstance(g, Lifted) else _raw(g)
 
 
 def _find_output(t: Tensor, roots: Sequence[Edge]) -> None:
@@ -872,6 +887,8 @@ def backward(
         for t, given in zip(wanted, _given(inputs), strict=True):
             if isinstance(given, GradientEdge) and t._node is not None:
                 found.pop(t, None)
+    if not create_graph and levels():
+        found = {leaf: _raw(g) for leaf, g in found.items()}  # `.grad` is detached
     _fill_leaves(found, create_graph)
 
 
@@ -899,7 +916,7 @@ def _backward_method(
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         inputs: the Tensors whose `.grad` to fill; default: all leaves.
     """
-    if create_graph or inputs is not None:
+    if create_graph or inputs is not None or levels():
         backward(self, gradient, retain_graph, create_graph, inputs)
     else:
         _check_no_vmap()

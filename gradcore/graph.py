@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from copy import copy
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias
 
 from .device import TensorType
 from .errors import ArgumentTypeError, GraphError, ShapeError
@@ -24,6 +24,7 @@ from .mode import WATCHERS
 from .namespace import Namespace
 
 if TYPE_CHECKING:
+    from .levels import Level
     from .tensor import Tensor
 
 __all__ = ["AccumulateGrad", "Cotangents", "GradientEdge", "Node", "Pullback", "where"]
@@ -148,6 +149,7 @@ class Pullback:
         context: whether the first saved value is the context of a custom Function.
         several: whether nodes of it were seen to have several outputs.
         names: per saved value PyTorch's name for it, `"self"` of `grad_fn._saved_self`, if known.
+        letters: per saved value its name in the rules of an op; () where they have none.
         hooks: what users registered. Not None only in a Pullback that one node has for itself.
     """
 
@@ -159,6 +161,7 @@ class Pullback:
         "hooks",
         "inputs",
         "joint",
+        "letters",
         "name",
         "names",
         "of_op",
@@ -182,9 +185,11 @@ class Pullback:
         pure: bool = False,
         elementwise: bool = False,
         names: tuple[str, ...] = (),
+        letters: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.names = names
+        self.letters = letters
         self.several = self.context = False
         self.rules = rules
         self.joint = joint
@@ -198,6 +203,15 @@ class Pullback:
         self.hooks = None
 
 
+class Lift(Protocol):
+    """What a transform adds to the saved values of a node while its level lasts."""
+
+    level: Level
+
+    def __call__(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The saved values as the transform knows them."""
+
+
 class Node:
     """A recorded operation: the `grad_fn` of its output.
 
@@ -209,6 +223,8 @@ class Node:
             to which the engine sums and casts.
         type: dtype and device of the output.
         sequence: falls with every node made.
+        lifts: not set at first; what transforms add to the saved values where these are read as
+            Tensors: functions of the tuple of them.
         code: of the user's function that made it, and
         at: the place in that, which together are the line; see `where`.
     """
@@ -218,6 +234,7 @@ class Node:
         "at",
         "code",
         "edges",
+        "lifts",
         "pullback",
         "restore",
         "saved",
@@ -231,6 +248,7 @@ class Node:
     restore: tuple[tuple[tuple[int, ...], TensorType], ...] | None
     type: TensorType
     sequence: int
+    lifts: tuple[Lift, ...]
     code: CodeType
     at: int
 
@@ -240,6 +258,10 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.pullback.name} object at {id(self):#x}>"
+
+    def _end(self, level: Level) -> None:
+        """Drop what a transform has added, whose level has ended."""
+        self.lifts = tuple([lift for lift in self.lifts if lift.level is not level])
 
     @property
     def line(self) -> str:

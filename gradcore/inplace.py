@@ -11,6 +11,7 @@ their backward raises (`versions.py`), unless the policy is "copy" (`saved.py`).
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 from collections.abc import Callable
@@ -29,6 +30,7 @@ from .errors import (
     ShapeError,
 )
 from .graph import METADATA, OUTPUT, SEQUENCE, Node, Pullback, new_node, nodes_held
+from .levels import levels
 from .mode import (
     WATCHERS,
     enable_grad,
@@ -39,7 +41,17 @@ from .mode import (
 )
 from .op import primitive, recorded
 from .storage import owner
-from .tensor import Tensor, Views, as_view, is_inference, new_tensor, root_of, wrap
+from .tensor import (
+    Lifted,
+    Tensor,
+    Views,
+    as_view,
+    is_inference,
+    new_tensor,
+    outermost,
+    root_of,
+    wrap,
+)
 from .versions import note_write
 
 __all__ = ["check_writable", "count_write", "overwrite", "prepare_write", "rearrange", "write"]
@@ -207,10 +219,12 @@ def write(
         GraphError, ArgumentError, FusionError: as `check_writable`.
         ShapeError, DTypeError: the result does not fit. Nothing has been written then.
     """
-    if WATCHERS:
-        with nodes_held():  # a mode must not see what is saved until it is what it will be
-            return _write(t, function, args, kwargs, may_overlap)
-    if direct is not None and not t._type.device.kind:
+    if levels() or t.__class__ is not Tensor:
+        lifted = outermost((t, *args, *kwargs.values()) if kwargs else (t, *args))
+        if lifted is not None:
+            below = functools.partial(_write, may_overlap=may_overlap)
+            return lifted._write(below, t, function, args, kwargs)
+    if direct is not None and not WATCHERS and not t._type.device.kind:
         outer = getattr(t, "_view", None)
         if not is_grad_enabled() or not (
             t._requires_grad
@@ -226,6 +240,19 @@ def write(
 
 
 def _write(
+    t: Tensor,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+    may_overlap: bool,
+) -> Tensor:
+    if WATCHERS:
+        with nodes_held():  # a mode must not see what is saved until it is what it will be
+            return _written(t, function, args, kwargs, may_overlap)
+    return _written(t, function, args, kwargs, may_overlap)
+
+
+def _written(
     t: Tensor,
     function: Callable[..., Any],
     args: tuple[Any, ...],
@@ -382,6 +409,8 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
         function: gives a view.
         args: its further arguments.
     """
+    if isinstance(t, Lifted):
+        return t._rearrange(rearrange, function, args)
     recording = is_grad_enabled() and (t._requires_grad or root_of(t)._requires_grad)
     check_writable(t, recording)
     before = new_tensor(t._array, t._type, t._shape, t._requires_grad, t._node)

@@ -76,7 +76,7 @@ from .mode import WATCHERS, is_grad_enabled
 from .namespace import Namespace
 from .samples import Bad, Maker, Sample, over, over_pairs
 from .symbols import NoSuchLoop, NotElementwise, Symbol
-from .tensor import Tensor, new_tensor, wrap
+from .tensor import Lifted, Tensor, new_tensor, outermost, wrap
 
 __all__ = [
     "OPS",
@@ -309,7 +309,9 @@ class _Elementwise:
         self.holomorphic = holomorphic
         self.ordered = ordered
         self.view = False
+        self.call: Callable[..., Any] = self.general
         self.scalar_rule: Formula | None = rules[0]
+        self.by_number = False  # scalar_rule takes a Python number
         self.scalar_graph = graph
         self.reflected_graph = graph
         self.direct = _FLOATS if result == "float" else _NOT_COMPLEX
@@ -392,11 +394,15 @@ class _Elementwise:
                 pure=True,
                 elementwise=True,
                 names=saved_names(self.name, layout, self.letters),
+                letters=layout,
             )
         return found
 
     def general(self, *inputs: Any) -> Tensor:
         """A call with operands of any kind: promotes, runs, records."""
+        top = outermost(inputs)
+        if top is not None:
+            return top._elementwise(self, inputs)  # type: ignore[no-any-return]
         operands = [self.operand(value, i) for i, value in enumerate(inputs)]
         device = common_device(self.name, operands)
         dtype = common_dtype(operands)
@@ -434,6 +440,9 @@ class _Elementwise:
         )
         if any(wanted) and is_grad_enabled():
             values = dict(zip(("y", *self.letters), (y, *raw), strict=True))
+            for letter, v in zip(self.letters, operands, strict=True) if not device.kind else ():
+                if not isinstance(v, Tensor) and not (letter == "b" and self.by_number):
+                    values[letter] = kind.asarray(values[letter], dtype=kind.numpy)
             recorded_inputs = [v for v in tensors if v._requires_grad]
             restore = None
             if any(v._shape != y.shape or v._type is not y_type for v in recorded_inputs):
@@ -725,6 +734,7 @@ def unary(
                 watch(t, input)
             return t
 
+        op.call = call
         return _elementwise_op(
             signature,
             call,
@@ -929,13 +939,15 @@ def binary(
             ordered,
         )
         op.scalar_rule = scalar_rule or rule_a
+        op.by_number = scalar_rule is not None
         op.scalar_graph = scalar_graph or node_name
         op.reflected_graph = reflected_graph or node_name
         assert (rule_a is None) == (rule_b is None), name
         names = (name,) if methods is None else methods
+        direct = op.call = _binary_call(op, op.general)
         function = _elementwise_op(
             signature,
-            _binary_call(op, op.general),
+            direct,
             kind="binary" if rule_a else "comparison",
             numpy=numpy,
             methods=names,
@@ -984,9 +996,16 @@ class _Primitive:
         bilinear: bool,
         elementwise: bool,
         graph: str,
+        linear: bool,
+        multilinear: bool,
+        symmetric: bool,
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
+        self.linear = linear
+        self.multilinear = multilinear
+        self.symmetric = symmetric
+        self.call: Callable[..., Tensor]
         self.name = name
         self.graph = graph
         self.forward = forward
@@ -1103,6 +1122,7 @@ class _Primitive:
             joint,
             pure=True,
             names=saved_names(self.name, layout, self.letters),
+            letters=layout,
         )
         at = [self.values.index(n) for n in layout]
         return pullback, _getter(at) if at else None
@@ -1200,6 +1220,9 @@ def primitive(
     bilinear: bool = False,
     elementwise: bool = False,
     graph: str | None = None,
+    linear: bool = False,
+    multilinear: bool = False,
+    symmetric: bool = False,
 ) -> Callable[..., Tensor]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
@@ -1214,6 +1237,9 @@ def primitive(
             coefficients need none, such as those of `sum` or `reshape`.)
         elementwise: the forward is, in all arrays, those among the metadata too.
         graph: the name of its node, with the number, if it is not that of the operation.
+        linear: the forward is linear in all arrays together: its JVP is the forward of tangents.
+        multilinear: the forward is linear in each array alone.
+        symmetric: the Jacobian is a symmetric matrix: the VJP is the JVP.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1228,6 +1254,9 @@ def primitive(
         bilinear,
         elementwise,
         graph or camel(name) + "Backward0",
+        linear,
+        multilinear,
+        symmetric,
     )
     implementations, variant, again = op.implementations, op.variant, op.again
     result = op.result
@@ -1237,6 +1266,8 @@ def primitive(
 
     # One or two pieces of metadata are the rule; passing them by name saves 0.1 us.
     def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Tensor:
+        if x.__class__ is not Tensor and isinstance(x, Lifted):
+            return x._primitive(op, (x,), tuple([v for v in (m, n, *more) if v is not _ABSENT]))
         kind = x._type
         a = x._array
         f = implementations[kind.device.kind]
@@ -1279,6 +1310,10 @@ def primitive(
         return out
 
     def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
+        if a.__class__ is not Tensor or b.__class__ is not Tensor:
+            top = outermost((a, b))
+            if top is not None:
+                return top._primitive(op, (a, b), metadata)
         kind = a._type
         x, z = a._array, b._array
         try:
@@ -1327,6 +1362,9 @@ def primitive(
 
     def apply_several(*args: Any) -> Tensor:
         tensors = args[:count]
+        top = outermost(tensors)
+        if top is not None:
+            return top._primitive(op, tensors, args[count:])
         metadata = args[count:]
         kind = tensors[0]._type
         arrays = [t._array for t in tensors]
@@ -1340,6 +1378,5 @@ def primitive(
             y = again(error, tensors, metadata)
         return result(tensors, y, (*arrays, *metadata))
 
-    if count > 2:
-        return apply_several
-    return apply_one if count == 1 else apply_two
+    op.call = apply_several if count > 2 else apply_one if count == 1 else apply_two
+    return op.call

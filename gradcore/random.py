@@ -159,7 +159,10 @@ def default_generator(device: Device = CPU) -> Generator:
     device = device.base
     found = _defaults.get(device)
     if found is None:
-        found = _defaults[device] = Generator(device)
+        found = Generator(device)
+        if device.kind > 1:  # a function is traced: nothing is drawn there
+            return found
+        _defaults[device] = found
         if _seed is None:
             found.seed()
         else:

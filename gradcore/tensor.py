@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -33,11 +33,12 @@ from .versions import version
 
 if TYPE_CHECKING:
     from .graph import AccumulateGrad, Edge
+    from .levels import Level
     from .methods import Operations
 else:
     Operations = object
 
-__all__ = ["Size", "Tensor"]
+__all__ = ["Lifted", "Size", "Tensor"]
 
 Shape = tuple[int, ...]
 
@@ -70,6 +71,7 @@ class Tensor(Operations):
         "_grad",
         "_hooks",
         "_inference",
+        "_lift",
         "_node",
         "_requires_grad",
         "_shape",
@@ -85,6 +87,7 @@ class Tensor(Operations):
     _grad: Tensor | None
     _hooks: Hooks  # of a leaf, once something is registered; see _own_hooks
     _inference: Any  # of an inference tensor; see `inference_mode`. Empty at first, as are the next
+    _lift: tuple[Any, ...]  # of a Lifted
     _requires_grad: bool
     _view: View  # of a view: what it is a view of
     _views: Views  # of what has views: the views
@@ -517,6 +520,70 @@ class Tensor(Operations):
         return _rebuild, (self._fetch(), str(self.device), self._requires_grad)
 
 
+class Lifted(Tensor):
+    """Base of the Tensors that a transform follows through operations (`levels.py`).
+
+    The array, type and shape are those of what it wraps. In `_lift` stand first the Tensor that it
+    wraps, and last its Level. An operation asks `x.__class__ is Tensor` and hands all else to
+    `outermost(...)`, which gives it to the method for operations of its kind.
+    """
+
+    __slots__ = ()
+
+    def _elementwise(self, op: Any, inputs: Sequence[Any]) -> Any:
+        """The elementwise operation `op` (of `op.py`) on `inputs`, Tensors and numbers."""
+        raise NotImplementedError
+
+    def _primitive(self, op: Any, inputs: Sequence[Tensor], metadata: tuple[Any, ...]) -> Tensor:
+        """The primitive `op` (of `op.py`) on `inputs`."""
+        raise NotImplementedError
+
+    def _linear(self, name: str, function: Callable[..., Any], inputs: Sequence[Any]) -> Any:
+        """A rearrangement of the elements of `inputs`, with one result or a tuple of results."""
+        raise NotImplementedError
+
+    def _function(self, function: Any, args: tuple[Any, ...]) -> Any:
+        """A user's `Function` on `args`."""
+        raise NotImplementedError
+
+    def _write(
+        self,
+        write: Callable[..., Tensor],
+        t: Tensor,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> Tensor:
+        """`write(t, function, args, kwargs)` of `inplace.py`, where one of them is lifted."""
+        raise NotImplementedError
+
+    def _rearrange(
+        self, rearrange: Callable[..., Tensor], function: Callable[..., Any], args: tuple[Any, ...]
+    ) -> Tensor:
+        """`rearrange(self, function, args)` of `inplace.py`."""
+        raise NotImplementedError
+
+    def _detach(self) -> None:
+        """Become a leaf that nothing follows."""
+        raise NotImplementedError
+
+    def _described(self) -> list[str]:
+        """What `print` adds."""
+        return []
+
+    def _end(self, level: Level) -> None:
+        """The level has ended."""
+
+
+def outermost(values: Iterable[Any]) -> Lifted | None:
+    """The one of the deepest level among `values`, or None if none is lifted."""
+    found: Lifted | None = None
+    for v in values:
+        if isinstance(v, Lifted) and (found is None or v._lift[-1].depth > found._lift[-1].depth):
+            found = v
+    return found
+
+
 def _rebuild(array: np.ndarray[Any, Any], device: str, requires_grad: bool) -> Tensor:
     target = Device(device).open()
     return wrap(target.backend.send(array, target), requires_grad)
@@ -596,6 +663,10 @@ def as_view(
     base = getattr(y._array, "base", None)  # a traced array has none
     if base is None:
         return y
+    if x.__class__ is not Tensor and isinstance(x, Lifted):
+        if not isinstance(y, Lifted):
+            return as_view(y, x._lift[0], function, argument, creation)
+        as_view(y._lift[0], x._lift[0], function, argument, creation)
     a = x._array
     if base is not a and base is not a.base and owner(base) is not owner(a):
         return y
@@ -686,5 +757,7 @@ def text(t: Tensor) -> str:
         suffixes.append(f"grad_fn=<{function_of(t._node)[0].name()}>")
     elif t._requires_grad:
         suffixes.append("requires_grad=True")
+    if isinstance(t, Lifted):
+        suffixes += t._described()
     shown = t._type.device.backend.fetch(printing.summarize(t._array))
     return printing.format_tensor(shown, shape=t._shape, suffixes=suffixes)

@@ -18,22 +18,24 @@ from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 
-from . import dtypes
+from . import dtypes, levels
 from .device import CPU, Array, Device, type_of
 from .engine import _restore, grad
 from .errors import ArgumentError, GradcoreError
+from .forward import alias, dual, tangent_of
 from .graph import Cotangents, Node
 from .mode import no_grad
 from .namespace import NUMPY_NAMES, OWN_NAMES
 from .op import Op
 from .samples import Bad, Sample
-from .tensor import Tensor, edge_of, wrap
+from .tensor import Lifted, Tensor, edge_of, wrap
 
 __all__ = [
     "GradcheckError",
     "Outcome",
     "check_derivatives",
     "check_error",
+    "check_forward_mode",
     "check_layouts",
     "check_op",
     "check_precision",
@@ -89,8 +91,8 @@ def gradcheck(
         check_batched_grad: check that the gradients of several cotangents at once, with `vmap`,
             are those of one after the other.
         check_batched_forward_grad: not implemented yet.
-        check_forward_ad: not implemented yet.
-        check_backward_ad: must be True.
+        check_forward_ad: check the tangents of forward mode too.
+        check_backward_ad: check the gradients of reverse mode.
         fast_mode: compare along one random direction per input and output only.
         masked: not implemented yet.
 
@@ -104,17 +106,28 @@ def gradcheck(
     _not_implemented(
         "gradcheck",
         check_batched_forward_grad=check_batched_forward_grad,
-        check_forward_ad=check_forward_ad,
         masked=masked,
     )
-    if not check_backward_ad:
+    if not (check_backward_ad or check_forward_ad):
         raise ArgumentError(
-            "gradcheck: Expected at least one of check_forward_ad and check_backward_ad to be True."
+            "gradcheck: Expected at least one of check_forward_ad or check_backward_ad to be True"
+        )
+    if check_undefined_grad and not check_backward_ad:
+        raise ArgumentError(
+            "Setting check_undefined_grad=True requires check_backward_ad to be True"
         )
     arguments = _arguments(inputs)
     varied = _varied("gradcheck", arguments)
     try:
         outputs = _tensors_in(func(*arguments))
+        if check_forward_ad:
+            _check_tangents(
+                func, arguments, varied, outputs, eps, atol, rtol, fast_mode, check_grad_dtypes
+            )
+            if check_undefined_grad:
+                _check_zero_tangents(func, arguments, varied)
+        if not check_backward_ad:
+            return True
         differentiable = [i for i, y in enumerate(outputs) if y._requires_grad]
         if not differentiable:
             _check_all_zero(func, arguments, varied, eps)
@@ -171,8 +184,8 @@ def gradgradcheck(
         check_undefined_grad: check that a zero cotangent gives zero gradients.
         check_grad_dtypes: check that a gradient has the dtype of its input.
         check_batched_grad: as for `gradcheck`, of the second derivatives.
-        check_fwd_over_rev: not implemented yet.
-        check_rev_over_rev: must be True.
+        check_fwd_over_rev: check the gradients' tangents, by forward mode over reverse mode.
+        check_rev_over_rev: check the gradients' gradients, by reverse mode over itself.
         fast_mode: compare along one random direction per input and output only.
         masked: not implemented yet.
 
@@ -185,13 +198,15 @@ def gradgradcheck(
     """
     _not_implemented(
         "gradgradcheck",
-        check_fwd_over_rev=check_fwd_over_rev,
         masked=masked,
     )
-    if not check_rev_over_rev:
+    if not (check_fwd_over_rev or check_rev_over_rev):
         raise ArgumentError(
-            "gradgradcheck: Expected at least one of check_fwd_over_rev and check_rev_over_rev to "
-            "be True."
+            "Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True"
+        )
+    if check_undefined_grad and not check_rev_over_rev:
+        raise ArgumentError(
+            "Setting check_undefined_grad=True requires check_rev_over_rev to be True"
         )
     arguments = _arguments(inputs)
     if grad_outputs is None:
@@ -227,6 +242,8 @@ def gradgradcheck(
         check_undefined_grad=check_undefined_grad,
         check_grad_dtypes=check_grad_dtypes,
         check_batched_grad=check_batched_grad,
+        check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev,
         fast_mode=fast_mode,
     )
 
@@ -512,6 +529,105 @@ def _check_batched(y: Tensor, arguments: tuple[Any, ...], varied: list[int], pos
             )
 
 
+# forward mode --------------------------------------------------------------------------------
+
+
+def _tangents(
+    func: Differentiated, arguments: tuple[Any, ...], directions: dict[int, Host]
+) -> list[Tensor | None]:
+    """The tangents of the outputs of `func`, where the arguments have these."""
+    level = levels.enter()
+    try:
+        values = [
+            dual(alias(x), _placed(directions[i].astype(x._type.numpy), x, False), level)
+            if i in directions
+            else x
+            for i, x in enumerate(arguments)
+        ]
+        return [tangent_of(y, level)[1] for y in _tensors_in(func(*values))]
+    finally:
+        levels.exit(level)
+
+
+def _host(t: Tensor | None, like: Tensor) -> Host:
+    if t is None:
+        return np.zeros(like._shape, np.complex128 if like.is_complex() else np.float64)
+    return t.detach()._fetch()
+
+
+_PARTS: Final = {1: "", 1j: "While considering the imaginary part of complex inputs only, "}
+
+
+def _check_tangents(
+    func: Differentiated,
+    arguments: tuple[Any, ...],
+    varied: list[int],
+    outputs: list[Tensor],
+    eps: float,
+    atol: float,
+    rtol: float,
+    fast: bool,
+    types: bool,
+) -> None:
+    """Compare the tangents of forward mode with central differences."""
+    random = np.random.default_rng(0)
+    weights = [_random_unit(random, y) for y in outputs]
+    for j in varied:
+        x = arguments[j]
+        directions = [(u, unit) for _, u, unit in _directions(x)]
+        if fast:
+            directions = [(_random_unit(random, x), 1)]
+        for unit in (1, 1j) if x.is_complex() and not fast else (1,):
+            rows: list[tuple[list[Host], list[Host]]] = []
+            for u, kind in directions:
+                if kind != unit:
+                    continue
+                slopes = _difference(func, arguments, {j: u}, eps)
+                found = _tangents(func, arguments, {j: u})
+                if types and any(
+                    t is not None and t.is_complex() is not y.is_complex()
+                    for t, y in zip(found, outputs, strict=True)
+                ):
+                    raise GradcheckError("Forward AD gradient has dtype mismatch.")
+                rows.append((slopes, [_host(t, y) for t, y in zip(found, outputs, strict=True)]))
+            for i in range(len(outputs)):
+                pairs = [(slopes[i], found[i]) for slopes, found in rows]
+                if fast:
+                    pairs = [
+                        tuple(np.asarray(_inner(weights[i], d)) for d in pair)  # type: ignore[misc]
+                        for pair in pairs
+                    ]
+                numerical, analytical = [
+                    np.array([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1)
+                ]
+                allowed = atol * (float(np.abs(weights[i]).sum()) if fast else 1.0)
+                if not np.allclose(analytical, numerical, rtol, allowed):
+                    raise GradcheckError(
+                        f"{_PARTS[unit]}Jacobian computed with forward mode mismatch for output "
+                        f"{i} with respect to input {j},\nnumerical:{wrap(numerical)}\n"
+                        f"analytical:{wrap(analytical)}\n"
+                    )
+
+
+def _check_zero_tangents(
+    func: Differentiated, arguments: tuple[Any, ...], varied: list[int]
+) -> None:
+    """A tangent of zeros gives what no tangent gives."""
+    random = np.random.default_rng(0)
+    us = {j: _random_unit(random, arguments[j]) for j in varied}
+    for j in varied:
+        zero = _tangents(func, arguments, {**us, j: np.zeros_like(us[j])})
+        absent = _tangents(func, arguments, {i: u for i, u in us.items() if i != j})
+        for number, (a, b) in enumerate(zip(zero, absent, strict=True)):
+            if a is None or b is None:
+                continue
+            if not np.allclose(a.detach()._fetch(), b.detach()._fetch(), equal_nan=True):
+                raise GradcheckError(
+                    f"Mismatch in tangent values for output with index: {number} when input: "
+                    f"{j} has an undefined tangent value. Got: {a} but expected: {b}"
+                )
+
+
 # operations ----------------------------------------------------------------------------------
 
 
@@ -526,6 +642,7 @@ def check_op(op: Op, sample: Sample) -> None:
     check_layouts(op, sample)
     check_precision(op, sample)
     check_derivatives(op, sample)
+    check_forward_mode(op, sample)
 
 
 def check_values(op: Op, sample: Sample) -> None:
@@ -698,6 +815,125 @@ def check_derivatives(op: Op, sample: Sample, *, second: bool = True) -> None:
             found,
             lambda values: [gradient(values, True)[i] for i in at],
         )
+
+
+def check_forward_mode(op: Op, sample: Sample) -> None:
+    """Tangents: of the primal's shape and dtype, adjoint to the gradients, in views as views.
+
+    Forward mode over reverse mode must give the same as reverse mode over forward mode.
+
+    Raises:
+        AssertionError: they are not.
+    """
+    call = _Call(op, sample)
+    leaves = call.leaves()
+    if not op.differentiable or not any(t._requires_grad for t in leaves):
+        return
+    with np.errstate(all="ignore"):
+        try:
+            ys = [y for y in call.run(leaves) if isinstance(y, Tensor)]
+            wanted = [t for t in leaves if t._requires_grad]
+            random = np.random.default_rng(0)
+            us = [wrap(_random_like(random, t._array)) for t in wanted]
+            level = levels.enter()
+            try:
+                _check_tangents_of(op, call, leaves, ys, us, random, level)
+            finally:
+                levels.exit(level)
+        except NotImplementedError as error:
+            if not _says_not_differentiable(error):
+                raise
+
+
+def _check_tangents_of(
+    op: Op,
+    call: _Call,
+    leaves: list[Tensor],
+    ys: list[Tensor],
+    us: list[Tensor],
+    random: np.random.Generator,
+    level: levels.Level,
+) -> None:
+    rest = iter(us)
+    duals = [dual(alias(t), next(rest), level) if t._requires_grad else t for t in leaves]
+    found = [tangent_of(y, level) for y in call.run(duals) if isinstance(y, Tensor)]
+    _same(op, "the primal of forward mode", [y for y, _ in found], ys, 1e-12)
+    pairs = []
+    for y, (_, t) in zip(ys, found, strict=True):
+        if t is None:
+            continue
+        assert t._type is y._type, f"{op.path}: the tangent of {y.dtype} is {t.dtype}."
+        assert t._shape == y._shape, f"{op.path}: {y.shape} has a tangent of {t.shape}."
+        pairs.append((y, t))
+    flowing = [y for y in ys if y._requires_grad]
+    vs = [wrap(_random_like(random, y._array)) for y in flowing]
+    for v, y in zip(vs, flowing, strict=True):
+        v._array[~np.isfinite(y._array)] = 0
+    wanted = [t for t in leaves if t._requires_grad]
+    if not flowing:
+        assert not pairs, f"{op.path}: no gradient, but a tangent."
+        return
+    gradients = grad(flowing, wanted, vs, retain_graph=True, allow_unused=True)
+    by_output = {id(y): t for y, t in pairs}
+    forward = backward = 0.0
+    for v, y in zip(vs, flowing, strict=True):
+        t = by_output.get(id(y))
+        if t is not None:
+            chosen = np.isfinite(y._array)
+            forward += _inner(v._array[chosen], t._array[chosen])
+    for g, u in zip(gradients, us, strict=True):
+        if g is not None:
+            backward += _inner(g._array, u._array)
+    if call.cuts():
+        return
+    assert np.allclose(forward, backward, 1e-9, 1e-9, equal_nan=True), (
+        f"{op.path}: <v, J u> is {forward}, and <J^T v, u> is {backward}."
+    )
+    _check_mixed(op, duals, found, ys, vs, wanted, us, level)
+
+
+def _check_mixed(
+    op: Op,
+    duals: list[Tensor],
+    found: list[tuple[Tensor, Tensor | None]],
+    ys: list[Tensor],
+    vs: list[Tensor],
+    wanted: list[Tensor],
+    us: list[Tensor],
+    level: levels.Level,
+) -> None:
+    """The derivative of <J^T v, u>, along u and as a gradient: both are u^T H u."""
+    rest = iter(vs)
+    seeds = [next(rest) if y._requires_grad else None for y in ys]
+    primals = [
+        (y, t, v)
+        for (y, t), v in zip(found, seeds, strict=True)
+        if v is not None and np.isfinite(y._array).all()
+    ]
+    if len(primals) != len(vs):
+        return
+    gradients = grad(
+        [y for y, _, _ in primals],
+        [d for d in duals if isinstance(d, Lifted)],
+        [v for _, _, v in primals],
+        retain_graph=True,
+        allow_unused=True,
+    )
+    over = 0.0
+    for g, u in zip(gradients, us, strict=True):
+        slope = None if g is None else tangent_of(g, level)[1]
+        if slope is not None:
+            over += _inner(slope._array, u._array)
+    roots = [(t, v) for _, t, v in primals if t is not None and t._requires_grad]
+    under = 0.0
+    if roots:
+        again = grad([t for t, _ in roots], wanted, [v for _, v in roots], allow_unused=True)
+        for g, u in zip(again, us, strict=True):
+            if g is not None:
+                under += _inner(g._array, u._array)
+    assert np.allclose(over, under, 1e-7, 1e-9, equal_nan=True), (
+        f"{op.path}: u H u is {over} by forward over reverse mode, {under} by reverse over forward."
+    )
 
 
 def check_error(op: Op, wrong: Bad, device: Device = CPU) -> None:
@@ -884,6 +1120,11 @@ class _Call:
 
     def _sent(self, array: Host) -> Array:
         return self.device.backend.send(array, self.device)
+
+    def cuts(self) -> bool:
+        """Whether the gradient is on purpose not that of the value: `embedding` has options."""
+        options = ("padding_idx", "scale_grad_by_freq")
+        return any(self.sample.kwargs.get(name) is not None for name in options)
 
     def leaves(self, arrays: Sequence[Array] | None = None) -> list[Tensor]:
         """The arrays as Tensors that require grad where their dtype can."""

@@ -250,3 +250,26 @@ def derivatives(torch, path, sample, order=2, only=None):
             only,
         )
     return here, there
+
+
+def tangents(lib, forward_ad, tensor, function, arguments):
+    """The values of a call and their tangents, for the same tangents of its inputs everywhere.
+
+    Args:
+        lib: gradcore, or PyTorch.
+        forward_ad: its module of that name.
+        tensor: makes a tensor of an array.
+        function: the operation.
+        arguments: as `ours` or `theirs` gives them.
+    """
+    args, kwargs, tensors = arguments
+    wanted = [t for t in tensors if t.requires_grad]
+    directions = cotangents(wanted, 2)
+    with forward_ad.dual_level():
+        duals = {
+            id(t): forward_ad.make_dual(t.detach(), tensor(u))
+            for t, u in zip(wanted, directions, strict=True)
+        }
+        swap = lambda v: duals.get(id(v), v)
+        found = flat(function(*mapped(args, swap), **mapped(kwargs, swap)))
+        return [forward_ad.unpack_dual(y) for y in found if is_tensor(y)]

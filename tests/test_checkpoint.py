@@ -390,6 +390,39 @@ def test_the_same_happens_as_in_pytorch(program):
     assert found
 
 
+def of_samples(lib, x, w):
+    return lib.func.vmap(lambda r: (r * w).exp().sin().sum())(x)
+
+
+def of_samples_of_samples(lib, x, w):
+    return lib.func.vmap(lambda m: lib.func.vmap(lambda v: (m * v).exp().sum() * v)(w))(x).sum(1)
+
+
+@pytest.mark.parametrize("function", [of_samples, of_samples_of_samples])
+def test_a_vmap_in_a_checkpoint_is_one_batch_again(function):
+    found = []
+    for lib in (gd, torch):
+        x = lib.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], requires_grad=True)
+        w = lib.tensor([1.0, -2.0], requires_grad=True)
+        call = lambda x, w, lib=lib: function(lib, x, w)
+        y = run(lib, call, x, w) if lib is gd else call(x, w)
+        y.sum().backward()
+        found.append((x.grad.tolist(), w.grad.tolist()))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-5)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)
+
+
+def test_a_checkpoint_in_a_vmap():
+    x = gd.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], requires_grad=True)
+    w = gd.tensor([1.0, -2.0], requires_grad=True)
+    f = lambda r: (r * w).exp().sin().sum()
+    expected = gd.autograd.grad(gd.func.vmap(f)(x).sum(), (x, w))
+    y = gd.func.vmap(lambda r: gd.utils.checkpoint.checkpoint(f, r))(x)
+    found = gd.autograd.grad(y.sum(), (x, w))
+    for g, e in zip(found, expected, strict=True):
+        np.testing.assert_allclose(g.numpy(), e.numpy(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -692,3 +692,10 @@ def test_what_is_kept_is_not_used_where_results_have_no_cotangent():
     (d,) = gd.autograd.grad(second, x, v, retain_graph=True)
     y = gd.tensor(B, requires_grad=True)
     assert_same([d], gd.autograd.grad(gd.softmax(y, 1), y, v))
+
+
+def test_a_function_that_draws_numbers_leaves_no_generator_behind():
+    with pytest.raises(gd.errors.FusionError):
+        gd.fuse(lambda x: gd.nn.functional.dropout(x, 0.5))(gd.ones(3))
+    with gd.random.fork_rng():
+        gd.manual_seed(1)

@@ -50,8 +50,8 @@ class Scaled(Function):
     ],
 )
 def test_right_derivatives_pass(func, inputs, fast_mode):
-    assert gradcheck(func, inputs, fast_mode=fast_mode)
-    assert gradgradcheck(func, inputs, fast_mode=fast_mode)
+    assert gradcheck(func, inputs, fast_mode=fast_mode, check_forward_ad=True)
+    assert gradgradcheck(func, inputs, fast_mode=fast_mode, check_fwd_over_rev=True)
 
 
 @pytest.mark.parametrize("fast_mode", [False, True])
@@ -215,10 +215,95 @@ def test_gradients_of_several_cotangents_are_checked():
         gradcheck(Wrong.apply, x, check_batched_grad=True)
 
 
-@pytest.mark.parametrize("flag", ["check_forward_ad", "check_batched_forward_grad", "masked"])
+@pytest.mark.parametrize("flag", ["check_batched_forward_grad", "masked"])
 def test_what_is_not_implemented_says_so(flag):
     with pytest.raises(NotImplementedError, match=flag):
         gradcheck(lambda x: x, leaf(1.0), **{flag: True})
+
+
+class Pushed(Function):
+    """x**2 with a tangent that is wrong by a factor, if it is not 2."""
+
+    @staticmethod
+    def forward(ctx, x, factor):
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+        ctx.factor = factor
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2 * x * g, None
+
+    @staticmethod
+    def jvp(ctx, t, _):
+        (x,) = ctx.saved_tensors
+        return ctx.factor * x * t
+
+
+@pytest.mark.parametrize("fast_mode", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_a_wrong_tangent_fails(fast_mode, dtype):
+    x = leaf(1.0, 2.0, dtype=dtype)
+    for options in ({"check_forward_ad": True}, {"check_forward_ad": True, "nondet_tol": 1.0}):
+        assert gradcheck(lambda x: Pushed.apply(x, 2), x, fast_mode=fast_mode, **options)
+        assert gradcheck(lambda x: Pushed.apply(x, 2.001), x, fast_mode=fast_mode)
+        with pytest.raises(
+            GradcheckError, match="computed with forward mode mismatch for output 0"
+        ):
+            gradcheck(lambda x: Pushed.apply(x, 2.01), x, fast_mode=fast_mode, **options)
+        assert not gradcheck(
+            lambda x: Pushed.apply(x, 2.01),
+            x,
+            fast_mode=fast_mode,
+            raise_exception=False,
+            **options,
+        )
+
+
+def test_forward_mode_alone():
+    x = leaf(1.0, 2.0)
+    alone = {"check_forward_ad": True, "check_backward_ad": False, "check_undefined_grad": False}
+    assert gradcheck(lambda x: Scaled.apply(x, 3) if x is None else x.sin(), x, **alone)
+
+    class OneWay(Pushed):
+        @staticmethod
+        def backward(ctx, g):
+            raise AssertionError
+
+    assert gradcheck(lambda x: OneWay.apply(x, 2), x, **alone)
+    with pytest.raises(ValueError, match="at least one of check_forward_ad or check_backward_ad"):
+        gradcheck(OneWay.apply, x, check_backward_ad=False)
+    with pytest.raises(ValueError, match="requires check_backward_ad to be True"):
+        gradcheck(OneWay.apply, x, check_forward_ad=True, check_backward_ad=False)
+    with pytest.raises(ValueError, match="requires check_rev_over_rev to be True"):
+        gradgradcheck(OneWay.apply, x, check_fwd_over_rev=True, check_rev_over_rev=False)
+    assert gradgradcheck(
+        lambda x: x.exp(),
+        x,
+        check_fwd_over_rev=True,
+        check_rev_over_rev=False,
+        check_undefined_grad=False,
+    )
+
+
+def test_a_wrong_second_tangent_fails():
+    class Off(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return Pushed.apply(x, 2.01) * 3 * g
+
+    x = leaf(1.0, 2.0)
+    assert gradgradcheck(Off.apply, x)
+    with pytest.raises((GradcheckError, NotImplementedError)):
+        gradgradcheck(Off.apply, x, check_fwd_over_rev=True)
 
 
 def test_gradgradcheck_takes_cotangents():

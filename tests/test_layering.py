@@ -36,7 +36,9 @@ LAYERS = {
     "op": 3,
     "batches": 3,
     "anomaly": 3,
+    "levels": 0,
     "engine": 4,
+    "forward": 4,
     "packing": 4,
     "ops": 5,
 }

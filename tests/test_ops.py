@@ -78,6 +78,11 @@ def test_derivatives(path, number):
     testing.check_derivatives(OPS[path], samples(path)[number])
 
 
+@over_samples
+def test_forward_mode(path, number):
+    testing.check_forward_mode(OPS[path], samples(path)[number])
+
+
 @pytest.mark.parametrize(("path", "number"), BAD, ids=[f"{path}-{number}" for path, number in BAD])
 def test_raises(path, number):
     testing.check_error(OPS[path], errors(path)[number])

@@ -564,3 +564,65 @@ def same_dtype(here, there):
     if there == "complex32":
         return here == "complex64"  # NumPy has no half precision complex numbers
     return here == there
+
+
+NO_TANGENT = (
+    "that does not support it",
+    "Setting a forward grad that itself has a forward gradient",  # tangents of the weights
+    "Expected both tensor and its forward grad to be floating point",  # sum(dtype=int32)
+)
+"""Where PyTorch has no forward mode."""
+
+TANGENT_DIFFERS = {
+    **dict.fromkeys(
+        [("nn.functional.nll_loss", number) for number in (2, 5)]
+        + [("nn.functional.cross_entropy", number) for number in (4, 7, 11)],
+        "PyTorch drops the tangents of the weights",
+    ),
+    ("logsumexp", 8): "of nothing: 0 here, nan in PyTorch",
+}
+COMPLEX_TANGENT_DIFFERS = {
+    ("_silu", 0): "PyTorch's is not the derivative",
+    ("_silu", 1): "PyTorch's is not the derivative",
+    ("_silu", 2): "PyTorch's is not the derivative",
+    **CAST_TO_REAL,
+}
+
+
+@over_samples
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-10), ("complex128", 1e-10)])
+def test_tangents(torch, path, number, dtype, rtol):
+    sample = recast(samples(path)[number], dtype)
+    results = accepted_by_both(torch, path, sample, dtype, number)
+    if results is None or (path, number) in TANGENT_DIFFERS or not OPS[path].differentiable:
+        return
+    if dtype == "complex128" and (path, number) in COMPLEX_TANGENT_DIFFERS:
+        return
+    forward_ad = torch.autograd.forward_ad
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            there = oracle.tangents(
+                torch,
+                forward_ad,
+                torch.tensor,
+                torch_function(torch, path),
+                oracle.theirs(torch, sample),
+            )
+    except (RuntimeError, NotImplementedError) as error:
+        if any(text in str(error) for text in (*NO_TANGENT, *NO_DERIVATIVE)):
+            return
+        raise
+    with np.errstate(all="ignore"):
+        here = oracle.tangents(
+            gd, gd.autograd.forward_ad, gd.tensor, OPS[path].call, oracle.ours(sample)
+        )
+    assert len(here) == len(there)
+    for (y, t), (expected, slope) in zip(here, there, strict=True):
+        check_same(y, expected, rtol, "value")
+        if slope is None:
+            assert t is None or not array(t).any()
+        elif t is None:
+            assert not array(slope).any()
+        else:
+            check_same(t, slope, rtol, "tangent")

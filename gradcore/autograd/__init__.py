@@ -6,7 +6,7 @@ from ..mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from ..mode import is_recording_asked_for as is_grad_enabled
 from ..saved import set_saved_tensors_policy
 from ..testing import gradcheck, gradgradcheck
-from . import function, graph
+from . import forward_ad, function, functional, graph
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .drawing import draw
 from .function import Function
@@ -18,7 +18,9 @@ __all__ = [
     "detect_anomaly",
     "draw",
     "enable_grad",
+    "forward_ad",
     "function",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",

@@ -31,7 +31,8 @@ from ..inplace import check_writable, count_write, set_history
 from ..mode import INFERENCE_SAVED, WATCHERS, is_grad_enabled, no_grad
 from ..op import recorded
 from ..packing import hooks_are_set, pack, pack_with_history, unpacked_with_history
-from ..tensor import Tensor, as_view, edge_of, is_inference, new_tensor, wrap
+from ..tensor import Tensor, as_view, edge_of, is_inference, new_tensor, outermost, wrap
+from .forward_function import call_with_tangents
 from .function_batches import over_batch
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -50,6 +51,8 @@ class _State:
     __slots__ = (
         "_dirty",
         "_edges",
+        "_for_forward",
+        "_given",
         "_held",
         "_inputs",
         "_layout",
@@ -58,12 +61,15 @@ class _State:
         "_non_differentiable",
         "_output_attributes",
         "_outputs",
+        "_stopped",
         "_to_save",
         "needs_input_grad",
     )
 
     _dirty: tuple[Tensor, ...]
     _edges: tuple[Callable[[], Node | None] | None, ...]
+    _for_forward: tuple[Tensor | None, ...]
+    _given: tuple[Tensor | None, ...] | None
     _held: tuple[Any, ...] | None
     _inputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
     _layout: tuple[int, ...]
@@ -72,6 +78,7 @@ class _State:
     _non_differentiable: tuple[Any, ...]
     _output_attributes: dict[str, tuple[int, Any]] | None
     _outputs: tuple[tuple[tuple[int, ...], TensorType] | None, ...]
+    _stopped: frozenset[int]
     _to_save: tuple[Tensor | None, ...]
     needs_input_grad: tuple[bool, ...]
 
@@ -87,7 +94,9 @@ class FunctionCtx(_State):
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
-        self._to_save = ()
+        self._to_save = self._for_forward = ()
+        self._given = None
+        self._stopped = frozenset()
         self._layout = ()
         self._held = None
         self._materialize = True
@@ -112,7 +121,18 @@ class FunctionCtx(_State):
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Has no effect: it serves `jvp`, which is not implemented yet."""
+        """Keep Tensors for `jvp`, which finds them in `saved_tensors`; call it once.
+
+        Raises:
+            ArgumentTypeError: one is neither a Tensor nor None.
+        """
+        for number, t in enumerate(tensors):
+            if t is not None and not isinstance(t, Tensor):
+                raise ArgumentTypeError(
+                    f"save_for_forward can only save variables, but argument {number} is of type "
+                    f"{type(t).__qualname__}. Set other values as attributes: ctx.name = value."
+                )
+        self._for_forward = tensors
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -121,6 +141,8 @@ class FunctionCtx(_State):
         Raises:
             GraphError: it has been freed by an earlier backward.
         """
+        if self._given is not None:
+            return self._given
         if self._node is None:
             return ()
         held = self._held
@@ -131,7 +153,9 @@ class FunctionCtx(_State):
             held = node.saved[1]
         return tuple(
             [
-                unpacked_with_history(value)
+                value
+                if place != _AS_IT_IS and isinstance(value, Tensor)
+                else unpacked_with_history(value)
                 if place == _AS_IT_IS
                 else self._output(
                     place, value.tensor()._array if isinstance(value, Packed) else value
@@ -292,14 +316,15 @@ class Function:
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """Not implemented yet.
+        """Return a tangent (or None) per output, given one per argument of forward. Override it.
 
-        Raises:
-            NotImplementedError: always.
+        The arguments without a tangent get zeros, or None after `set_materialize_grads(False)`;
+        those that are no Tensors get None. `ctx.saved_tensors` is what `save_for_forward` was
+        given.
         """
         raise NotImplementedError(
-            "jvp of a custom autograd.Function is not implemented yet: "
-            "gradcore has reverse mode only."
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
         )
 
     @staticmethod
@@ -338,6 +363,9 @@ class Function:
         split = cls.setup_context is not Function.setup_context
         if split or kwargs:
             args = _bound(cls, args, kwargs, split)
+        lifted = outermost(args)
+        if lifted is not None:
+            return lifted._function(cls, args)
         if batch_levels() and cls.vmap is not Function.vmap:
             batch = over_batch(cls, args)
             if batch is not None:
@@ -361,6 +389,9 @@ class Function:
                 output = cls.forward(ctx, *args)
         single = not isinstance(output, tuple)
         outputs: tuple[Any, ...] = (output,) if single else output
+        if ctx._non_differentiable:
+            stopped = {id(t) for t in ctx._non_differentiable}
+            ctx._stopped = frozenset([n for n, t in enumerate(outputs) if id(t) in stopped])
         recording = True in needs and is_grad_enabled()
         if ctx._dirty:
             _check_dirty(ctx, args, outputs, recording)
@@ -370,6 +401,8 @@ class Function:
             edges = (None,) * len(outputs)
         results = _results(cls, ctx, args, outputs, edges, recording)
         return results[0] if single else results, ctx, outputs
+
+    _with_tangents = classmethod(call_with_tangents)
 
 
 _ANOTHER: Final = (

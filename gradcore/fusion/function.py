@@ -25,7 +25,7 @@ from ..graph import CONSTANT, METADATA, Cotangents, Node, Pullback, new_node, ou
 from ..mode import is_grad_enabled
 from ..op import common_device, recorded
 from ..symbols import NotElementwise, Symbol
-from ..tensor import Tensor, new_tensor, wrap
+from ..tensor import Lifted, Tensor, new_tensor, wrap
 from . import cuda, host
 from .trace import Trace, leaf, listed, refused, traced
 
@@ -251,7 +251,8 @@ class _Arguments:
     def take(self, name: str, value: Any) -> None:
         """Add one argument, or what is in it."""
         if isinstance(value, Tensor):
-            if value._type.device.kind > 1:  # it is traced, or within vmap
+            if value._type.device.kind > 1 or isinstance(value, Lifted):
+                # It is traced, within vmap, or has a tangent.
                 self.inline = True
             self.tensors.append(value)
             self.key += [value._type, value._shape, value._requires_grad]

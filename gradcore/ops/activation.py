@@ -341,6 +341,7 @@ _softmax = primitive(
     "softmax",
     _softmax_forward,
     lambda xp, g, y, dim: y * (g - xp.sum(g * y, axis=dim, keepdims=True)),
+    symmetric=True,
 )
 _log_softmax = primitive(
     "log_softmax",

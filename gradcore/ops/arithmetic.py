@@ -102,7 +102,7 @@ def true_divide(input: Any, other: Any) -> Tensor:
     # At exponent 0 the derivative is 0, also where a**-1 is infinite.
     lambda xp, g, a, b: g * xp.where(b == 0, 0.0, b * a ** (b - 1)),
     # 0**b is 0 for every b > 0: its derivative by b is 0, not 0 * log(0).
-    lambda xp, g, y, a, b: g * xp.where((a == 0) & (b >= 0), 0.0, y * xp.log(a)),
+    lambda xp, g, y, a, b: g * xp.where((a == 0) & (xp.real(b) >= 0), 0.0, y * xp.log(a)),
     scalar_rule=lambda xp, g, a, b: g * (b * a ** (b - 1)) if b else xp.zeros_like(a * g),
     graph="PowBackward1",
     scalar_graph="PowBackward0",

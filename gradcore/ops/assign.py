@@ -20,7 +20,7 @@ from ..inplace import overwrite, rearrange, write
 from ..op import OPS, Op, primitive, promote, public
 from ..random import Generator, default_generator
 from ..samples import bad, sample
-from ..tensor import Tensor, wrap
+from ..tensor import Lifted, Tensor, wrap
 from .index import fitting, getitem, located, not_indexed
 from .pointwise import imag, real
 from .shape import common_shape, expand, reshape
@@ -117,6 +117,8 @@ def detach_(self: Tensor) -> Tensor:
             "Can't detach views in-place. Use detach() instead, which gives a Tensor that shares "
             "memory."
         )
+    if isinstance(self, Lifted):
+        self._detach()
     self._node = None
     self._requires_grad = False
     return self

@@ -11,7 +11,7 @@ from ..device import BATCHED, CPU, Device, TensorType, cupy_backend, rebased
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
 from ..samples import bad, sample
-from ..tensor import Tensor
+from ..tensor import Lifted, Tensor
 
 __all__ = ["clone", "contiguous_format", "preserve_format"]
 
@@ -37,13 +37,14 @@ _to_copy = primitive(
     "to_copy",
     lambda xp, x, source, target: xp.send(x, source, target),
     lambda xp, g, source, target: xp.send(g, target, source),
+    linear=True,
 )
 _to_copy_later = primitive(
     "to_copy",
     lambda xp, x, source, target: xp.send(x, source, target, True),
     lambda xp, g, source, target: xp.send(g, target, source),
 )
-_clone = primitive("clone", lambda xp, x, order: x.copy(order=order), lambda xp, g: g)
+_clone = primitive("clone", lambda xp, x, order: x.copy(order=order), lambda xp, g: g, linear=True)
 
 
 def _convert(x: Tensor, target: TensorType, non_blocking: bool = False) -> Tensor:
@@ -52,6 +53,8 @@ def _convert(x: Tensor, target: TensorType, non_blocking: bool = False) -> Tenso
         target = TensorType(rebased(source.device, target.device.base), target.dtype)
     if source is target:
         return x
+    if x.__class__ is not Tensor and isinstance(x, Lifted):
+        return x._linear("to", lambda v: _convert(v, target, non_blocking), (x,))  # type: ignore[no-any-return]
     copied: Tensor = (_to_copy_later if non_blocking else _to_copy)(x, source, target)
     if copied._type is not target:
         # Of a result of the class and dtype of its operand, a primitive takes the device to be too.
@@ -158,7 +161,9 @@ def to(
     return input
 
 
-_to_same = primitive("to_copy", lambda xp, x, order: x.copy(order=order), lambda xp, g: g)
+_to_same = primitive(
+    "to_copy", lambda xp, x, order: x.copy(order=order), lambda xp, g: g, linear=True
+)
 
 
 def _open(device: Any) -> Device:
@@ -200,7 +205,7 @@ def cuda(
     return to(input, place, None, non_blocking)
 
 
-_pin = primitive("pin_memory", lambda xp, x: cupy_backend().pin(x), lambda xp, g: g)
+_pin = primitive("pin_memory", lambda xp, x: cupy_backend().pin(x), lambda xp, g: g, linear=True)
 
 
 def pin_memory(input: Tensor, device: Any = None) -> Tensor:

@@ -980,6 +980,7 @@ _scatter_add = primitive(
     lambda xp, x, src, index, dim: x + xp.put_along_axis(src, index, x.shape, dim),
     lambda xp, g: g,
     lambda xp, g, index, dim: _gathered(xp, g, index, dim),
+    linear=True,
 )
 
 
@@ -1064,6 +1065,7 @@ _index_add = primitive(
     lambda xp, g: g,
     lambda xp, g, index, alpha: alpha * xp.getitem(g, index),
     bilinear=True,
+    linear=True,
 )
 
 
@@ -1338,12 +1340,14 @@ _masked_fill = linear(
     lambda xp, x, how: xp.where(how[0], how[1], x),
     lambda xp, g, how: xp.where(how[0], 0.0, g),
     "MaskedFillBackward0",
+    affine=True,
 )
 _masked_fill_tensor = primitive(
     "masked_fill",
     lambda xp, x, value, mask: xp.where(mask, value, x),
     lambda xp, g, mask: xp.where(mask, 0.0, g),
     lambda xp, g, mask: xp.sum_to(xp.where(mask, g, 0.0), ()),
+    linear=True,
 )
 
 

@@ -227,6 +227,7 @@ _embedding = primitive(
     lambda xp, g, weight_shape, index, padding, scale: _embedding_rule(
         xp, g, weight_shape, index, padding, scale
     ),
+    linear=True,
 )
 
 

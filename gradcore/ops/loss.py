@@ -17,7 +17,7 @@ from ..errors import ArgumentError, DimensionError, DTypeError, ShapeError
 from ..mode import checked_indices, is_grad_enabled, quiet
 from ..op import Formula, common_device, primitive, promote, public, recorded
 from ..samples import Bad, Maker, Sample, bad, sample
-from ..tensor import Size, Tensor, wrap
+from ..tensor import Lifted, Size, Tensor, wrap
 from .activation import WIDE, floating, log_softmax, logsigmoid, softmax
 from .layer import beyond, tensor_argument
 from .reduction import over_count
@@ -696,7 +696,9 @@ def _weights_sum(xp: Any, factor: Array, reduction: str) -> Any:
 
 
 def _is_variable(weight: Any) -> bool:
-    return isinstance(weight, Tensor) and weight._requires_grad and is_grad_enabled()
+    if not isinstance(weight, Tensor):
+        return False
+    return (weight._requires_grad and is_grad_enabled()) or isinstance(weight, Lifted)
 
 
 def _variable_weight(
@@ -893,7 +895,9 @@ def _by_kernel(
         weight = weight.to(x._type.dtype)
     w = _weight_array(name, x, weight, x._shape[dim])
     options = _Options(w, ignore_index, float(smoothing), reduction, given)
-    kept: list[Any] | None = [] if x._requires_grad else None
+    kept: list[Any] | None = None
+    if x._requires_grad or x.__class__ is not Tensor:
+        kept = []
     apply = _cross_entropy if len(x._shape) <= 2 else _cross_entropy_2d
     return apply(x, labels, None, kept, options)
 
@@ -912,6 +916,7 @@ _soft = primitive(
     _soft_forward,
     lambda xp, g, target, dim, divisor: target * _soft_cotangent(xp, g, dim, divisor),
     lambda xp, g, x, dim, divisor: x * _soft_cotangent(xp, g, dim, divisor),
+    multilinear=True,
 )
 
 

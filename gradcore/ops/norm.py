@@ -311,6 +311,7 @@ _mul_mean = primitive(
     _mul_mean_forward,
     lambda xp, g, b, b_shape, dim, keepdim: _share(xp, g, b_shape, dim, keepdim) * b,
     lambda xp, g, a, a_shape, dim, keepdim: _share(xp, g, a_shape, dim, keepdim) * a,
+    multilinear=True,
 )
 
 

@@ -31,8 +31,8 @@ _PRODUCT = (
     lambda xp, g, b: xp.matmul(g, xp.matrix_transpose(b)),
     lambda xp, g, a: xp.matmul(xp.matrix_transpose(a), g),
 )
-_mm = primitive("mm", *_PRODUCT, bilinear=True)
-_bmm = primitive("bmm", *_PRODUCT, bilinear=True)
+_mm = primitive("mm", *_PRODUCT, bilinear=True, multilinear=True)
+_bmm = primitive("bmm", *_PRODUCT, bilinear=True, multilinear=True)
 
 
 def _stacked_a(xp: Any, g: Any, b: Any, a_shape: tuple[int, ...], b_shape: tuple[int, ...]) -> Any:
@@ -65,6 +65,7 @@ _stacked = primitive(
     lambda xp, g, b, a_shape, b_shape: _stacked_a(xp, g, b, a_shape, b_shape),
     lambda xp, g, a, a_shape, b_shape: _stacked_b(xp, g, a, a_shape, b_shape),
     bilinear=True,
+    multilinear=True,
 )
 _dot = primitive(
     "dot",
@@ -72,6 +73,7 @@ _dot = primitive(
     lambda xp, g, b: g * b,
     lambda xp, g, a: g * a,
     bilinear=True,
+    multilinear=True,
 )
 
 
@@ -403,6 +405,7 @@ _einsum_one = primitive(
     lambda xp, a, term, out: xp.einsum(f"{term}->{out}", a),
     lambda xp, g, a_shape, term, out: _einsum_vjp(xp, g, out, term, a_shape, None, ""),
     graph="EinsumBackward0",
+    linear=True,
 )
 _einsum_two = primitive(
     "einsum_two",
@@ -415,6 +418,7 @@ _einsum_two = primitive(
     ),
     bilinear=True,
     graph="EinsumBackward0",
+    multilinear=True,
 )
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

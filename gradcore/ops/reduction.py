@@ -166,6 +166,7 @@ _sum_all = primitive(
     "sum",
     lambda xp, x: x.sum() if x.dtype not in _WIDE else _accumulate(xp.sum, x, None, False),
     lambda xp, g, x_shape: xp.broadcast_to(g, x_shape),
+    linear=True,
 )
 _sum = primitive(
     "sum",
@@ -174,6 +175,7 @@ _sum = primitive(
         aligned(xp, g, x_shape, dim, keepdim), x_shape
     ),
     graph="SumBackward1",
+    linear=True,
 )
 
 
@@ -309,6 +311,7 @@ _mean_all = primitive(
     ),
     lambda xp, g, x_shape: xp.broadcast_to(over_count(g, math.prod(x_shape) or math.nan), x_shape),
     graph="MeanBackward1",
+    linear=True,
 )
 _mean = primitive(
     "mean",
@@ -318,6 +321,7 @@ _mean = primitive(
         x_shape,
     ),
     graph="MeanBackward1",
+    linear=True,
 )
 
 
@@ -552,6 +556,7 @@ _cumsum = primitive(
     lambda xp, g, x_shape, dim: (
         xp.flip(_running(xp, "cumsum", xp.flip(g, dim), dim), dim) if x_shape else g
     ),
+    linear=True,
 )
 _cumprod = primitive(
     "cumprod",

@@ -32,7 +32,7 @@ from ..mode import is_grad_enabled
 from ..namespace import Namespace
 from ..op import Formula, common_device, primitive, promote, public, recorded, tensor_of
 from ..samples import bad, sample
-from ..tensor import Tensor, as_view, canonical_dim, new_tensor
+from ..tensor import Lifted, Tensor, as_view, canonical_dim, new_tensor, outermost
 from .conversion import clone, to
 
 __all__ = [
@@ -96,6 +96,7 @@ def linear(
     graph: str,
     recover: Recover | None = None,
     *,
+    affine: bool = False,
     view: bool = False,
 ) -> Callable[[Any, Any], Tensor]:
     """Declare a rearrangement of one Tensor, with errors in the words of its arguments.
@@ -106,12 +107,13 @@ def linear(
         rule: its VJP by the grammar of `op.py`; it may ask for `x_shape` and `m`.
         graph: the name of its node.
         recover: see `Recover`.
+        affine: elements may be constants.
         view: the result may share memory with the Tensor.
 
     Returns:
         A function of the Tensor and the metadata, which it does not check.
     """
-    run = primitive(name, forward, rule, graph=graph)
+    run = primitive(name, forward, rule, graph=graph, linear=not affine)
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
@@ -1234,6 +1236,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         if isinstance(tensors, list | tuple) and not tensors:
             raise ArgumentError("cat(): expected a non-empty list of Tensors.")
         tensors = _tensors("cat", tensors)
+        lifted = outermost(tensors)
+        if lifted is not None:
+            return lifted._linear("cat", lambda *parts: cat(parts, dim), tensors)  # type: ignore[no-any-return]
         kind = TensorType(common_device("cat", tensors), tensors[0]._type.dtype)
         arrays = [x._array for x in tensors]
         recording = True
@@ -1362,6 +1367,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
             kind = x._type
     if kind is None:
         tensors = _tensors("stack", tensors)
+        lifted = outermost(tensors)
+        if lifted is not None:
+            return lifted._linear("stack", lambda *parts: stack(parts, dim), tensors)  # type: ignore[no-any-return]
         kind = TensorType(common_device("stack", tensors), tensors[0]._type.dtype)
     shape = tensors[0]._shape
     for number, x in enumerate(tensors):
@@ -1499,6 +1507,8 @@ _UNBIND: Final = Pullback("UnbindBackward0", (_stacked,), (METADATA, METADATA), 
 
 def _split(x: Tensor, ends: Sequence[int], dim: int, pullback: Pullback) -> tuple[Tensor, ...]:
     """The pieces of `x` along `dim` that end at `ends`, each starting at the end before."""
+    if x.__class__ is not Tensor and isinstance(x, Lifted):
+        return x._linear("split", lambda part: _split(part, ends, dim, pullback), (x,))  # type: ignore[no-any-return]
     full = (slice(None),) * dim
     indices, start = [], 0
     for end in ends:
@@ -1745,6 +1755,8 @@ def unbind(input: Tensor, dim: int = 0, *, axis: int | None = None) -> tuple[Ten
     if not shape:
         raise DimensionError(f"Dimension specified as {dim} but tensor has no dimensions.")
     at = _dim(dim, len(shape))
+    if input.__class__ is not Tensor and isinstance(input, Lifted):
+        return input._linear("unbind", lambda x: unbind(x, at), (input,))  # type: ignore[no-any-return]
     count = shape[at]
     full = (slice(None),) * at
     # The Ellipsis makes NumPy give a 0-d view where it would give a scalar.

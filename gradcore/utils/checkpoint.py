@@ -21,13 +21,15 @@ from .. import random
 from ..autograd import backward
 from ..autograd.function import Function
 from ..autograd.graph import saved_tensors_hooks
+from ..batching.array import BatchedArray, Level, levels_of
+from ..device import type_of
 from ..engine import Walk, WalkWanted
 from ..errors import ArgumentError, GraphError
 from ..graph import SEQUENCE, Node, where
 from ..mode import Watching, enable_grad, is_grad_enabled, no_grad
 from ..packing import hooks_are_set, pack_with_history, unpacked_with_history
 from ..random import Generator, default_generator, fork_rng
-from ..tensor import Tensor
+from ..tensor import Tensor, new_tensor
 from ..versions import change
 
 __all__ = [
@@ -145,6 +147,7 @@ class _Frame:
         inside = hooks_are_set()
         self._args = [pack_with_history(a) if inside and isinstance(a, Tensor) else a for a in args]
         self._holders: list[weakref.ref[_Holder]] = []
+        self._levels: list[list[Level]] = []
         self._found: list[Any] = []
         self._counts: weakref.WeakKeyDictionary[Walk, int] = weakref.WeakKeyDictionary()
         self._lenient = False
@@ -169,6 +172,7 @@ class _Frame:
         """In forward, what stands for `t`."""
         holder = _Holder()
         self._holders.append(weakref.ref(holder))
+        self._levels.append(levels_of(t._array))
         if self.metadata is not None:
             self._found.append(self.metadata(t))
         return holder
@@ -188,7 +192,7 @@ class _Frame:
             )
         holder = self._holders[number]()
         if holder is not None:
-            holder.recomputed[walk] = t
+            holder.recomputed[walk] = _at_levels(t, self._levels[number])
         if self.early_stop and number + 1 == len(self._holders):
             raise _Stop
         return t
@@ -253,6 +257,24 @@ class _Frame:
                 "torch.utils.checkpoint: Recomputed values for the following tensors have "
                 f"different metadata than during the forward pass.\n{different}.\n{_TIP}"
             )
+
+
+def _at_levels(t: Tensor, levels: list[Level]) -> Tensor:
+    """`t`, of a vmap that ran again, as one of the vmap that ran in forward."""
+    again = levels_of(t._array)
+    if again == levels:
+        return t
+    if len(again) != len(levels):
+        raise CheckpointError(
+            f"torch.utils.checkpoint: a tensor that was saved is batched by {len(again)} vmaps "
+            f"now, and by {len(levels)} during the original forward.{_TIP}"
+        )
+    array = t._array
+    for _ in again:
+        array = array.inner
+    for level in reversed(levels):
+        array = BatchedArray(level, array)
+    return new_tensor(array, type_of(array), t._shape)
 
 
 def _same(t: Tensor) -> Tensor:
