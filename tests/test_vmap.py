@@ -1,8 +1,10 @@
 """vmap: every operation against a loop over the samples, and programs against PyTorch's vmap."""
 
 import functools
+import gc
 import threading
 import warnings
+import weakref
 from collections import OrderedDict, namedtuple
 
 import numpy as np
@@ -1191,6 +1193,27 @@ def test_a_batch_is_printed_as_one(torch):
     for lib, over in ((gd, vmap), (torch, torch.func.vmap)):
         over(over(lambda x: texts.append(repr(x)) or x))(lib.tensor(CUBE.astype(np.float32)))
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_memory_is_freed_without_the_cycle_collector(create_graph):
+    held = []
+
+    def f(d):
+        y = d["x"].sin()
+        held.append(weakref.ref(y._array.inner))
+        return {"y": (y * d["w"]).sum()}
+
+    gc.disable()
+    try:
+        x, w = gd.tensor(X, requires_grad=True), gd.tensor(Y[0], requires_grad=True)
+        y = vmap(f, in_dims=({"x": 0, "w": None},))({"x": x, "w": w})["y"]
+        found = gd.autograd.grad(y.sum(), (x, w), create_graph=create_graph)
+        assert held[0]() is None or create_graph
+        del y, found
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_have_levels_of_their_own():
