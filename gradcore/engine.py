@@ -64,7 +64,7 @@ from .mode import WATCHERS, is_grad_enabled, quiet, restore_warnings, set_grad_e
 from .op import recorded
 from .tensor import Lifted, Tensor, edge_of, new_tensor, wrap
 from .uniform import Uniform
-from .versions import NEWEST, change
+from .versions import NEWEST, change, note_write
 
 __all__ = ["backward", "grad"]
 
@@ -324,8 +324,10 @@ def _walk(
             hooks = getattr(leaf, "_hooks", None)
             if hooks is not None and hooks.tensor:
                 leaves[leaf] = _hooked(hooks.tensor, g, leaf._type, record)
-    for tensors, g in retained:
-        _fill_retained(tensors, g)
+    if retained:
+        with set_grad_enabled(record):
+            for tensors, g in retained:
+                _fill_retained(tensors, g)
     return pending
 
 
@@ -585,6 +587,8 @@ def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
         if record:
             with set_grad_enabled(True):
                 for leaf, g in leaves.items():
+                    if not leaf._requires_grad:
+                        continue
                     old = leaf._grad
                     leaf._grad = g.clone() if old is None else old + g
         else:
@@ -602,6 +606,8 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
     made: list[tuple[Tensor, Tensor]] = []
     while leaves:
         leaf, g = leaves.popitem()
+        if not leaf._requires_grad:  # no more: it was switched off since
+            continue
         type = leaf._type
         held = leaf._grad
         if held is None:
@@ -615,15 +621,15 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
             ):
                 g = _own(g, type)
             made.append((leaf, new_tensor(g, type, leaf._shape)))
-        elif held._node is not None:
-            made.append((leaf, new_tensor(_added(held, g), type, leaf._shape)))
         elif type.device is not CPU:
             held._array = _added(held, g)
         else:
             total = held._array
-            # A graph may have saved it: then the sum goes to a buffer of its own.
-            if references(total) <= _SOLE and total.base is None and _writeable(total):
+            if _writeable(total):
                 total += g
+                # Views see the sum, as in PyTorch; a graph that has saved it must notice.
+                if references(total) > _SOLE or total.base is not None or held._node is not None:
+                    note_write(total)
             else:
                 held._array = type.asarray(total + g)
     for leaf, grad in made:  # after all that may run out of memory
@@ -639,7 +645,8 @@ def _added(held: Tensor, g: Any) -> Array:
 
 def _writeable(array: Array) -> bool:
     """Whether `array` can be added to in place: each element has a place of its own."""
-    return bool(array.flags.forc and getattr(array.flags, "writeable", True))
+    own = array.flags.forc or array.size < 2 or 0 not in array.strides
+    return bool(own and array.flags.writeable)
 
 
 # what users call -----------------------------------------------------------------------------
@@ -664,7 +671,7 @@ def _one(type: TensorType) -> Array:
 
 def _seed(t: Tensor, g: Any, number: int, record: bool) -> Any:
     """The cotangent of output `t`: `g` checked and cast, or the implicit one of a scalar."""
-    if not t._requires_grad:
+    if not t._requires_grad and (not isinstance(g, Tensor) or g._shape == t._shape):
         raise GraphError(
             f"element {number} of tensors does not require grad and does not have a grad_fn."
         )
@@ -763,8 +770,12 @@ def _run(
     retain_graph: bool | None,
     create_graph: bool,
     inputs: Sequence[Tensor] | None = None,
+    accumulate: bool = False,
 ) -> dict[Any, Any]:
-    """Walk from `roots`; with `inputs`, only to these. The cotangents by edge."""
+    """Walk from `roots`; with `inputs`, only to these. The cotangents by edge.
+
+    As in PyTorch, with `accumulate` the functions run that made the inputs, to no avail.
+    """
     retain = create_graph if retain_graph is None else retain_graph
     only: set[Edge] | None = None
     captured: dict[Edge, Any] | None = None
@@ -774,8 +785,10 @@ def _run(
                 _find_output(t, [edge for edge, _ in roots])
         targets = {t._node or t for t in inputs}
         only = _leading_to(targets, (edge for edge, _ in roots))
-        captured = dict.fromkeys([edge for edge in targets if edge.__class__ is Node])
-        roots = [(edge, g) for edge, g in roots if edge in only]
+        # Of a root that leads to none of them the hooks run all the same, as in PyTorch.
+        idle = [edge for edge, _ in roots if edge not in only]
+        ends = idle if accumulate else [*targets, *idle]
+        captured = dict.fromkeys([edge for edge in ends if edge.__class__ is Node])
     if create_graph or levels():  # the derivative may itself be followed
         known = walk_site.get()
         walk_site.set(outside(getframe(1))[0])
@@ -852,6 +865,7 @@ def backward(
         retain_graph: keep what the graph has saved, for another backward. Default: create_graph.
         create_graph: record the backward pass itself, so that gradients can be differentiated.
         inputs: the Tensors (or GradientEdges of leaves) whose `.grad` to fill; default: all leaves.
+            Those that are no leaves retain their grad from now on.
 
     Raises:
         GraphError: an output does not require grad; one has several elements and no cotangent; the
@@ -877,16 +891,14 @@ def backward(
     roots = _roots(outputs, grad_tensors, create_graph)
     if not roots:
         return
-    for t in wanted or ():
-        t.retain_grad()  # as PyTorch does: from then on it is filled
-    found = _run(roots, retain_graph, create_graph, wanted)
-    del roots
     if wanted is not None:
-        # One that retains its grad was filled in passing.
-        found = {t: found[edge_of(t)] for t in wanted if edge_of(t) in found and not t.retains_grad}
-        for t, given in zip(wanted, _given(inputs), strict=True):
-            if isinstance(given, GradientEdge) and t._node is not None:
-                found.pop(t, None)
+        for t in _given(inputs):
+            if isinstance(t, Tensor):
+                t.retain_grad()  # as PyTorch does: from then on it is filled
+    found = _run(roots, retain_graph, create_graph, wanted, accumulate=True)
+    del roots
+    if wanted is not None:  # those that are no leaves were filled in passing
+        found = {t: found[t] for t in wanted if t._node is None and t in found}
     if not create_graph and levels():
         found = {leaf: _raw(g) for leaf, g in found.items()}  # `.grad` is detached
     _fill_leaves(found, create_graph)

@@ -8,6 +8,7 @@ tangent of its result follows from its record:
   JVP (where it is holomorphic; of the others see below);
 * linear, or linear in each operand: the forward, on the tangents;
 * a symmetric Jacobian: the rule;
+* a few say their JVP themselves, because it is cheaper than what follows;
 * else the rule is linear in the cotangent, and its transpose is the JVP. What transposes is reverse
   mode itself: the derivative of the rule by the cotangent, along the tangent.
 
@@ -39,7 +40,9 @@ __all__ = [
     "attach",
     "dual",
     "enabled",
+    "give",
     "tangent_of",
+    "tangents_of",
     "transposed",
     "unwrapped",
     "zeros_of",
@@ -155,8 +158,8 @@ class Dual(Lifted):
         below = _bottom(t)
         if write(below, run, args, kwargs) is NotImplemented:
             return NotImplemented  # type: ignore[no-any-return]
-        found = _tangents_of(made[0])
-        before = _tangents_of(root)
+        found = tangents_of(made[0])
+        before = tangents_of(root)
         fresh = {}
         for level in sorted({*found, *before}, key=lambda level: level.depth):
             tangent = found.get(level)
@@ -177,7 +180,7 @@ class Dual(Lifted):
                 part.copy_(tangent)
                 tangent = whole
             fresh[level] = tangent
-        _give(root, fresh, None)
+        give(root, fresh, None)
         return t
 
     def _rearrange(
@@ -189,7 +192,7 @@ class Dual(Lifted):
                 "changed in place."
             )
         rearrange(_bottom(self), function, args)
-        _give(self, {v: function(t, *args) for v, t in _tangents_of(self).items()}, None)
+        give(self, {v: function(t, *args) for v, t in tangents_of(self).items()}, None)
         return self
 
     def _detach(self) -> None:
@@ -255,7 +258,7 @@ def _around(x: Tensor, below: Tensor) -> Tensor:
     return inner if tangent is None else dual(_unleafed(inner), tangent, level)
 
 
-def _tangents_of(x: Tensor) -> dict[Level, Tensor]:
+def tangents_of(x: Tensor) -> dict[Level, Tensor]:
     """The tangents of `x` by their levels."""
     found: dict[Level, Tensor] = {}
     while isinstance(x, Dual):
@@ -291,7 +294,7 @@ def _link(x: Tensor, base: Tensor, like: View) -> None:
     views.append(ref(x))
 
 
-def _give(x: Tensor, tangents: dict[Level, Tensor], parent: Tensor | None) -> None:
+def give(x: Tensor, tangents: dict[Level, Tensor], parent: Tensor | None) -> None:
     """Let `x` have these tangents and no others, and its views the views of them.
 
     Args:
@@ -325,7 +328,7 @@ def _give(x: Tensor, tangents: dict[Level, Tensor], parent: Tensor | None) -> No
         if child is not None:
             view = child._view
             parts = {v: view.function(t, view.argument) for v, t in tangents.items()}
-            _give(child, parts, x)
+            give(child, parts, x)
 
 
 def _leaf_of(x: Tensor) -> Tensor | None:
@@ -492,6 +495,10 @@ def _primitive_jvp(
         return None if total is None else _fitted(total, y._type, y._shape)
     shapes = [p._shape for p in primals]
     values = dict(zip(op.values, (y, *primals, *shapes, *metadata), strict=False))
+    if op.jvp is not None:
+        values |= {f"t_{letter}": t for letter, t in zip(op.letters, given, strict=True)}
+        d = op.jvp(recorded, *[values[name] for name in parameters(op.jvp)[1:]])
+        return _fitted(d, y._type, y._shape)
     if op.symmetric or (op.elementwise and op.rules):
         for t, rule in zip(given, op.rules, strict=True):
             if t is not None and rule is not None:

@@ -421,6 +421,9 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
     if y is not before and getattr(y, "_view", None) is None:
         as_view(y, before, lambda x, more: function(x, *more), args)
     # `before` takes its place: as the base of its views, and as a view of its base.
+    if view is not None and view.parent is not None:
+        views = view.parent._views
+        views[:] = [weakref.ref(before) if held() is t else held for held in views]
     before._views = getattr(t, "_views", None) or Views()
     for reference in before._views:
         child = reference()

@@ -996,15 +996,18 @@ class _Primitive:
         bilinear: bool,
         elementwise: bool,
         graph: str,
+        holds_arrays: bool,
         linear: bool,
         multilinear: bool,
         symmetric: bool,
+        jvp: Formula | None,
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
         self.linear = linear
         self.multilinear = multilinear
         self.symmetric = symmetric
+        self.jvp = jvp
         self.call: Callable[..., Tensor]
         self.name = name
         self.graph = graph
@@ -1013,6 +1016,7 @@ class _Primitive:
         self.joint = joint
         self.bilinear = bilinear
         self.elementwise = elementwise
+        self.holds_arrays = holds_arrays
         self.letters = names[1 : 1 + inputs]
         self.metadata = names[1 + len(self.letters) :]
         shapes = tuple(f"{letter}_shape" for letter in self.letters)
@@ -1124,6 +1128,8 @@ class _Primitive:
             names=saved_names(self.name, layout, self.letters),
             letters=layout,
         )
+        if self.holds_arrays and not needed.isdisjoint(self.metadata):
+            pullback.frees = True
         at = [self.values.index(n) for n in layout]
         return pullback, _getter(at) if at else None
 
@@ -1220,9 +1226,11 @@ def primitive(
     bilinear: bool = False,
     elementwise: bool = False,
     graph: str | None = None,
+    holds_arrays: bool = False,
     linear: bool = False,
     multilinear: bool = False,
     symmetric: bool = False,
+    jvp: Formula | None = None,
 ) -> Callable[..., Tensor]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
@@ -1237,9 +1245,12 @@ def primitive(
             coefficients need none, such as those of `sum` or `reshape`.)
         elementwise: the forward is, in all arrays, those among the metadata too.
         graph: the name of its node, with the number, if it is not that of the operation.
+        holds_arrays: some of the metadata are arrays, masks or indices, which a backward frees.
         linear: the forward is linear in all arrays together: its JVP is the forward of tangents.
         multilinear: the forward is linear in each array alone.
         symmetric: the Jacobian is a symmetric matrix: the VJP is the JVP.
+        jvp: the JVP itself, where none of these holds and it costs less than the transpose of the
+            VJP: as a rule, with `t_x` for the tangent of the array `x`, which may be None.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1254,9 +1265,11 @@ def primitive(
         bilinear,
         elementwise,
         graph or camel(name) + "Backward0",
+        holds_arrays,
         linear,
         multilinear,
         symmetric,
+        jvp,
     )
     implementations, variant, again = op.implementations, op.variant, op.again
     result = op.result

@@ -879,16 +879,81 @@ def test_a_failing_backward_leaves_retained_grads_alone():
     assert x.grad is None
 
 
-def test_a_gradient_that_a_graph_has_saved_is_not_added_to_in_place():
+def test_a_graph_that_has_saved_a_gradient_notices_what_is_added_to_it():
     x, w = gd.ones(3, requires_grad=True), gd.ones(3, requires_grad=True)
     (x * 2).sum().backward()
     g = x.grad
     z = (w * g).sum()
     (x * 5).sum().backward()
-    z.backward()
-    assert w.grad.tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        z.backward()
     assert x.grad is g
     assert g.tolist() == [7.0, 7.0, 7.0]
+
+
+def test_views_of_a_gradient_see_what_is_added_to_it():
+    x = gd.ones(3, requires_grad=True)
+    (x * 2).sum().backward()
+    part, plain = x.grad[1:], x.grad.detach().numpy()
+    (x * 5).sum().backward()
+    assert part.tolist() == [7.0, 7.0]
+    assert plain.tolist() == [7.0, 7.0, 7.0]
+
+
+def test_a_gradient_with_a_history_keeps_it_when_it_is_added_to():
+    x = gd.ones(3, requires_grad=True)
+    with pytest.warns(UserWarning, match="reference cycle"):
+        (x**3).sum().backward(create_graph=True)
+    g = x.grad
+    (x * 5).sum().backward()
+    assert x.grad is g
+    assert g.requires_grad
+    assert g.tolist() == [8.0, 8.0, 8.0]
+
+
+def test_a_leaf_that_needs_no_gradient_any_more_gets_none():
+    x = gd.ones(3, requires_grad=True)
+    y = (x * x).sum()
+    x.requires_grad_(False)
+    y.backward()
+    assert x.grad is None
+
+
+def test_inputs_of_backward_that_are_no_leaves_retain_their_grad():
+    x = gd.ones(3, requires_grad=True)
+    y = x * 2
+    z = (y * y).sum()
+    z.backward(inputs=[y], retain_graph=True)
+    assert y.retains_grad
+    assert y.grad.tolist() == [4.0, 4.0, 4.0]
+    z.backward()
+    assert y.grad.tolist() == [8.0, 8.0, 8.0]
+
+
+def test_hooks_of_an_output_run_where_no_input_is_reached():
+    x, other = gd.ones(3, requires_grad=True), gd.ones(3, requires_grad=True)
+    y = x * 2
+    seen = []
+    y.register_hook(lambda g: seen.append(g.tolist()))
+    assert gd.autograd.grad(y, other, gd.ones(3), allow_unused=True) == (None,)
+    assert seen == [[1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: x[gd.tensor([0, 2])],
+        lambda x: gd.where(gd.tensor([True, False, True]), x, 0.0),
+        lambda x: x.masked_fill(x > 0, 1.0),
+        lambda x: x.index_select(0, gd.tensor([1])),
+        lambda x: gd.nn.functional.dropout(x),
+    ],
+)
+def test_indices_and_masks_are_freed_by_a_backward(operation):
+    y = operation(gd.ones(3, requires_grad=True)).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match=FREED):
+        y.backward()
 
 
 @pytest.mark.parametrize("grad", [lambda: gd.ones(1).expand(3), lambda: gd.ones(6)[::2]])

@@ -676,6 +676,26 @@ def test_setup_context_and_marked_outputs(lib):
         assert fw.unpack_dual(mask).tangent is None
 
 
+def test_an_argument_changed_in_place(lib):
+    class Doubled(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def jvp(ctx, t):
+            return t.mul_(2)
+
+    fw = lib.autograd.forward_ad
+    with fw.dual_level():
+        d = fw.make_dual(tensor(lib, X), tensor(lib, T))
+        y = Doubled.apply(d)
+        assert y is d
+        np.testing.assert_array_equal(fw.unpack_dual(d).primal.numpy(), 2 * X)
+        np.testing.assert_array_equal(fw.unpack_dual(d).tangent.numpy(), 2 * T)
+
+
 def test_save_for_forward_takes_tensors_only():
     class Wrong(gd.autograd.Function):
         @staticmethod

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..errors import GraphError, ShapeError
-from ..forward import Dual, dual, enabled, unwrapped, zeros_of
+from ..forward import Dual, dual, enabled, give, tangents_of, unwrapped, zeros_of
 from ..levels import Level
 from ..tensor import Tensor, outermost
 
@@ -67,12 +67,25 @@ def _call(function: Any, args: tuple[Any, ...]) -> _Call:
     found = _jvp(function, call, primals, tangents)
     results = tuple(
         [
-            y if t is None or not isinstance(y, Tensor) else dual(y, t, level)
+            _with_tangent(y, t, level, args, primals)
             for y, t in zip(call.results, found, strict=True)
         ]
     )
     _annotate(call, level, tangents, found)
     return call._replace(results=results)
+
+
+def _with_tangent(
+    y: Any, t: Tensor | None, level: Level, args: tuple[Any, ...], primals: Sequence[Any]
+) -> Any:
+    """A result as it is at this level; an argument that was changed in place, itself."""
+    if not isinstance(y, Tensor):
+        return y
+    for a, p in zip(args, primals, strict=True):
+        if p is y and a is not p:
+            give(a, {**tangents_of(a), level: zeros_of(y) if t is None else t}, None)
+            return a
+    return y if t is None else dual(y, t, level)
 
 
 def _jvp(

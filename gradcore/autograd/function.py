@@ -255,7 +255,8 @@ class Function:
 
     Write static methods: either ``forward(ctx, *args)``, or ``forward(*args)`` together with
     ``setup_context(ctx, inputs, output)``; and ``backward(ctx, *grad_outputs)``, which returns a
-    gradient (or None) per argument of forward. `vjp` is another name for `backward`::
+    gradient (or None) per argument of forward. `vjp` is another name for `backward`. For forward
+    mode there is `jvp(ctx, *tangents)`, which returns a tangent (or None) per output::
 
         class Exp(gradcore.autograd.Function):
             @staticmethod

@@ -347,6 +347,7 @@ _log_softmax = primitive(
     "log_softmax",
     _log_softmax_forward,
     lambda xp, g, y, dim: g - xp.exp(y) * xp.sum(g, axis=dim, keepdims=True),
+    jvp=lambda xp, y, t_x, dim: t_x - xp.sum(xp.exp(y) * t_x, axis=dim, keepdims=True),
 )
 WIDE: Final = frozenset({dtypes.float32, dtypes.float64})
 """Dtypes in which sums are accumulated as they are; float16 goes by way of float32."""

@@ -215,6 +215,7 @@ _index_put = primitive(
     lambda xp, g, index: xp.getitem(g, index),
     inputs=2,
     graph="IndexPutBackward0",
+    holds_arrays=True,
 )
 
 

@@ -367,8 +367,16 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         memory_format: `gradcore.preserve_format` (the default) keeps the order of the dimensions
             in memory, `gradcore.contiguous_format` gives a row-major copy.
     """
-    copied: Tensor = _clone(input, "K" if memory_format is None else _order("clone", memory_format))
+    order = _kept_order(input._array) if memory_format is None else _order("clone", memory_format)
+    copied: Tensor = _clone(input, order)
     return copied
+
+
+def _kept_order(x: Array) -> str:
+    """For `copy`: to NumPy an expanded dimension is the innermost, to PyTorch it has no place."""
+    if 0 in x.strides and any(not s and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
+        return "C"
+    return "K"
 
 
 @public(

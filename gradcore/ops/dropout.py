@@ -21,6 +21,7 @@ _dropout = primitive(
     lambda xp, x, noise: x * noise,
     lambda xp, g, noise: _dropout(g, noise) if xp is recorded else g * noise,
     graph="MulBackward0",
+    holds_arrays=True,
     linear=True,
 )
 

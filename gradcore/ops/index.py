@@ -154,6 +154,7 @@ _index = linear(
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
     "IndexBackward0",
     not_indexed,
+    holds_arrays=True,
 )
 _index_some = linear(
     "index",
@@ -161,12 +162,14 @@ _index_some = linear(
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
     "IndexBackward0",
     not_indexed,
+    holds_arrays=True,
 )
 _put = linear(
     "index_put",
     lambda xp, x, into: xp.put(x, *into),
     lambda xp, g, into: xp.getitem(g, into[0]),
     "IndexPutBackward0",
+    holds_arrays=True,
 )
 
 
@@ -642,12 +645,14 @@ _gather = linear(
     lambda xp, g, x_shape, where: xp.put_along_axis(g, where[0], x_shape, where[1]),
     "GatherBackward0",
     _not_gathered,
+    holds_arrays=True,
 )
 _scatter = linear(
     "scatter",
     lambda xp, x, into: xp.put_along_axis(x, *into),
     lambda xp, g, into: _gathered(xp, g, into[0], into[2]),
     "ScatterBackward0",
+    holds_arrays=True,
 )
 
 
@@ -905,6 +910,7 @@ _index_select = linear(
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
     "IndexSelectBackward0",
     _not_selected,
+    holds_arrays=True,
 )
 
 
@@ -926,6 +932,7 @@ _take = linear(
     lambda xp, g, x_shape, index: xp.reshape(xp.put(g, index, (math.prod(x_shape),)), x_shape),
     "TakeBackward0",
     _not_taken,
+    holds_arrays=True,
 )
 
 
@@ -980,6 +987,7 @@ _scatter_add = primitive(
     lambda xp, x, src, index, dim: x + xp.put_along_axis(src, index, x.shape, dim),
     lambda xp, g: g,
     lambda xp, g, index, dim: _gathered(xp, g, index, dim),
+    holds_arrays=True,
     linear=True,
 )
 
@@ -1065,6 +1073,7 @@ _index_add = primitive(
     lambda xp, g: g,
     lambda xp, g, index, alpha: alpha * xp.getitem(g, index),
     bilinear=True,
+    holds_arrays=True,
     linear=True,
 )
 
@@ -1182,6 +1191,7 @@ _repeat = linear(
     lambda xp, x, how: x.repeat(*how),
     lambda xp, g, x_shape, how: _sum_of_repeated(xp, g, x_shape, *how),
     "RepeatInterleaveBackward0",
+    holds_arrays=True,
 )
 
 
@@ -1296,6 +1306,7 @@ _masked_select = linear(
     lambda xp, x, mask: x[mask],
     lambda xp, g, x_shape, mask: xp.put(g, mask, x_shape),
     "MaskedSelectBackward0",
+    holds_arrays=True,
 )
 
 
@@ -1340,6 +1351,7 @@ _masked_fill = linear(
     lambda xp, x, how: xp.where(how[0], how[1], x),
     lambda xp, g, how: xp.where(how[0], 0.0, g),
     "MaskedFillBackward0",
+    holds_arrays=True,
     affine=True,
 )
 _masked_fill_tensor = primitive(
@@ -1347,6 +1359,7 @@ _masked_fill_tensor = primitive(
     lambda xp, x, value, mask: xp.where(mask, value, x),
     lambda xp, g, mask: xp.where(mask, 0.0, g),
     lambda xp, g, mask: xp.sum_to(xp.where(mask, g, 0.0), ()),
+    holds_arrays=True,
     linear=True,
 )
 

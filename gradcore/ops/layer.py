@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any, Final
 
 import numpy as np
@@ -64,6 +66,15 @@ def _affine(xp: Any, bias: Any, x: Any, weight: Any) -> Any:
     return y
 
 
+def _affine_jvp(xp: Any, x: Any, weight: Any, t_bias: Any, t_x: Any, t_weight: Any) -> Any:
+    parts = [] if t_bias is None else [t_bias]
+    if t_x is not None:
+        parts.append(xp.matmul(t_x, xp.matrix_transpose(weight)))
+    if t_weight is not None:
+        parts.append(xp.matmul(x, xp.matrix_transpose(t_weight)))
+    return functools.reduce(operator.add, parts)
+
+
 _addmm = primitive(
     "linear",
     _affine,
@@ -71,6 +82,7 @@ _addmm = primitive(
     lambda xp, g, weight: xp.matmul(g, weight),
     lambda xp, g, x: xp.matmul(xp.matrix_transpose(g), x),
     bilinear=True,
+    jvp=_affine_jvp,
     graph="AddmmBackward0",
 )
 
@@ -227,6 +239,7 @@ _embedding = primitive(
     lambda xp, g, weight_shape, index, padding, scale: _embedding_rule(
         xp, g, weight_shape, index, padding, scale
     ),
+    holds_arrays=True,
     linear=True,
 )
 

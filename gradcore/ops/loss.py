@@ -569,8 +569,17 @@ def _nll_rule(
 
 
 # The metadata are raw arrays: where to look, the factor of each target, and (or None) which count.
-_nll = primitive("nll_loss", _nll_forward, _nll_rule, graph="NllLossBackward0")
-_nll_2d = primitive("nll_loss2d", _nll_forward, _nll_rule, graph="NllLoss2DBackward0")
+_nll = primitive(
+    "nll_loss", _nll_forward, _nll_rule, graph="NllLossBackward0", linear=True, holds_arrays=True
+)
+_nll_2d = primitive(
+    "nll_loss2d",
+    _nll_forward,
+    _nll_rule,
+    graph="NllLoss2DBackward0",
+    linear=True,
+    holds_arrays=True,
+)
 
 
 def _weight_array(name: str, x: Tensor, weight: Any, classes: int) -> Array | None:

@@ -580,6 +580,7 @@ _where = primitive(
     lambda xp, g, a_shape, condition: xp.sum_to(xp.keep(g, condition), a_shape),
     lambda xp, g, b_shape, condition: xp.sum_to(xp.keep(g, xp.logical_not(condition)), b_shape),
     elementwise=True,
+    holds_arrays=True,
     linear=True,
 )
 

@@ -98,6 +98,7 @@ def linear(
     *,
     affine: bool = False,
     view: bool = False,
+    holds_arrays: bool = False,
 ) -> Callable[[Any, Any], Tensor]:
     """Declare a rearrangement of one Tensor, with errors in the words of its arguments.
 
@@ -109,11 +110,12 @@ def linear(
         recover: see `Recover`.
         affine: elements may be constants.
         view: the result may share memory with the Tensor.
+        holds_arrays: as for `primitive`.
 
     Returns:
         A function of the Tensor and the metadata, which it does not check.
     """
-    run = primitive(name, forward, rule, graph=graph, linear=not affine)
+    run = primitive(name, forward, rule, graph=graph, linear=not affine, holds_arrays=holds_arrays)
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
