@@ -625,6 +625,11 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
             held._array = _added(held, g)
         else:
             total = held._array
+            if total.shape != g.shape:  # the leaf was rearranged in place
+                raise ShapeError(
+                    f"output with shape {list(total.shape)} doesn't match the broadcast shape "
+                    f"{list(g.shape)}: the gradient held has another shape than the leaf."
+                )
             if _writeable(total):
                 total += g
                 # Views see the sum, as in PyTorch; a graph that has saved it must notice.
@@ -770,12 +775,8 @@ def _run(
     retain_graph: bool | None,
     create_graph: bool,
     inputs: Sequence[Tensor] | None = None,
-    accumulate: bool = False,
 ) -> dict[Any, Any]:
-    """Walk from `roots`; with `inputs`, only to these. The cotangents by edge.
-
-    As in PyTorch, with `accumulate` the functions run that made the inputs, to no avail.
-    """
+    """Walk from `roots`; with `inputs`, only to these. The cotangents by edge."""
     retain = create_graph if retain_graph is None else retain_graph
     only: set[Edge] | None = None
     captured: dict[Edge, Any] | None = None
@@ -787,8 +788,7 @@ def _run(
         only = _leading_to(targets, (edge for edge, _ in roots))
         # Of a root that leads to none of them the hooks run all the same, as in PyTorch.
         idle = [edge for edge, _ in roots if edge not in only]
-        ends = idle if accumulate else [*targets, *idle]
-        captured = dict.fromkeys([edge for edge in ends if edge.__class__ is Node])
+        captured = dict.fromkeys([e for e in (*targets, *idle) if e.__class__ is Node])
     if create_graph or levels():  # the derivative may itself be followed
         known = walk_site.get()
         walk_site.set(outside(getframe(1))[0])
@@ -895,7 +895,7 @@ def backward(
         for t in _given(inputs):
             if isinstance(t, Tensor):
                 t.retain_grad()  # as PyTorch does: from then on it is filled
-    found = _run(roots, retain_graph, create_graph, wanted, accumulate=True)
+    found = _run(roots, retain_graph, create_graph, wanted)
     del roots
     if wanted is not None:  # those that are no leaves were filled in passing
         found = {t: found[t] for t in wanted if t._node is None and t in found}

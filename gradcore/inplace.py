@@ -94,6 +94,12 @@ _FORBIDDEN: Final = {
         "views to be modified inplace. You should replace the inplace operation by an out-of-place "
         "one."
     ),
+    "several without history": (  # PyTorch's words, whatever the mode was
+        "A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
+        "This view is the output of a function that returns multiple views. Such functions do not "
+        "allow the output views to be modified inplace. You should replace the inplace operation "
+        "by an out-of-place one."
+    ),
 }
 
 
@@ -125,6 +131,8 @@ def check_writable(t: Tensor, recording: bool, may_overlap: bool = False) -> Non
                 raise GraphError(_FORBIDDEN[view.creation])
             if view.creation is not None:
                 name, number, kind = view.creation
+                if kind == "several" and t._node is None:
+                    kind = "several without history"
                 raise GraphError(_FORBIDDEN[kind].format(name=name, number=number))
             root = root_of(t)
             if root._node is None and (t._requires_grad or root._requires_grad):
@@ -436,6 +444,7 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
         _replace_node(t, y._node)
     if y is not before:
         t._view = y._view
+        t._view.creation = None if view is None else view.creation
         before._views.append(weakref.ref(t))
     return t
 

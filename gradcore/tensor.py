@@ -676,11 +676,11 @@ def as_view(
     view.parent = x
     view.function = function
     view.argument = argument
-    if creation is None:
+    if not is_grad_enabled():
+        creation = "inference" if is_inference_mode_enabled() else "no_grad"
+    elif creation is None:
         outer = getattr(x, "_view", None)
         creation = None if outer is None else outer.creation
-        if creation is None and not is_grad_enabled():
-            creation = "inference" if is_inference_mode_enabled() else "no_grad"
     view.creation = creation
     y._view = view
     views = getattr(x, "_views", None)
