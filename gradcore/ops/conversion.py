@@ -374,7 +374,8 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 def _kept_order(x: Array) -> str:
     """For `copy`: to NumPy an expanded dimension is the innermost, to PyTorch it has no place."""
-    if 0 in x.strides and any(not s and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
+    strides = getattr(x, "strides", ())  # of a traced array there are none
+    if 0 in strides and any(not s and n > 1 for s, n in zip(strides, x.shape, strict=True)):
         return "C"
     return "K"
 
