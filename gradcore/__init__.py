@@ -59,7 +59,6 @@ from .ops.query import *
 from .ops.reduction import *
 from .ops.shape import *
 from .ops.assign import *  # after the others: it makes their in-place forms
-from .fusion import elementwise_kernel, fuse
 from .printing import get_printoptions, set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensor import Size, Tensor, is_inference
@@ -67,6 +66,7 @@ from .tensor import Size, Tensor, is_inference
 if _typing.TYPE_CHECKING:
     from . import autograd, debug, func, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
+    from .fusion import elementwise_kernel, fuse
     from .serialization import load, save
 
 __version__ = "0.1.0"
@@ -84,8 +84,16 @@ bool = bool_
 e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 
-_LAZY = frozenset({"autograd", "debug", "func", "nn", "optim", "serialization", "testing", "utils"})
-_LAZY_FUNCTIONS = {"load": "serialization", "save": "serialization", "vmap": "func"}
+_LAZY = frozenset(
+    {"autograd", "debug", "func", "fusion", "nn", "optim", "serialization", "testing", "utils"}
+)
+_LAZY_FUNCTIONS = {
+    "elementwise_kernel": "fusion",
+    "fuse": "fusion",
+    "load": "serialization",
+    "save": "serialization",
+    "vmap": "func",
+}
 
 
 def __getattr__(name: str) -> _typing.Any:

@@ -6,16 +6,21 @@ gradients within vmap, are those of any other program.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from .batching.array import BatchedArray, Level
-from .batching.namespace import belongs_to, ended, entered, left, summed_over
-from .device import BATCHED, TensorType
-from .graph import Edge, Node
+from .batching.array import Level
+from .batching.namespace import (
+    belongs_to,
+    entered,
+    left,
+    misfits,
+    spread_over,
+    summed_over,
+)
 from .op import primitive, recorded
 from .tensor import Lifted, Tensor, as_view
 
-__all__ = ["alike", "enter", "is_batched", "leave", "outside"]
+__all__ = ["enter", "fit", "is_batched", "leave"]
 
 
 # A `joint`, not a rule: no kernel can be made of it.
@@ -37,63 +42,21 @@ _leave = primitive(
     inputs=1,
     linear=True,
 )
-
-
-def _left(x: Tensor, at: tuple[Level, int]) -> Tensor:
-    y = _leave(x, *at)
-    if y._array.__class__ is not BatchedArray:
-        y._type = TensorType(y._type.device.base, y._type.dtype)
-        if y._node is not None:
-            y._node.type = y._type
-    return y
-
-
+# The engine gives a cotangent the levels of what it flows to: it does the rest of these rules.
 _sum_over = primitive(
     "sum_over_batch",
-    lambda xp, x, dropped: summed_over(x, dropped),
-    joint=lambda xp, g, dropped: [g],  # the same for all samples
+    lambda xp, x, level: summed_over(x, level),
+    joint=lambda xp, g: [g],
     inputs=1,
     linear=True,
 )
-
-
-def alike(a: Any, b: Any, edge: Edge) -> tuple[Any, Any]:
-    """Two cotangents for what `edge` came from, so that they can be added.
-
-    One alone may have been followed through a vmap that began later than that, and has ended: it is
-    summed over the samples of that vmap.
-    """
-    if not isinstance(edge, Node):
-        return a, b
-    levels = [ended(v._array if isinstance(v, Tensor) else v) for v in (a, b)]
-    found = []
-    for v, own, other in zip((a, b), levels, levels[::-1], strict=True):
-        dropped = tuple(
-            [level for level in own if level not in other and edge.sequence > level.started]
-        )
-        if dropped:
-            v = _summed(v, dropped) if isinstance(v, Tensor) else summed_over(v, dropped)
-        found.append(v)
-    return found[0], found[1]
-
-
-def _summed(x: Tensor, dropped: tuple[Level, ...]) -> Tensor:
-    if isinstance(x, Lifted):
-        return x._linear("sum_over_batch", lambda v: _summed(v, dropped), (x,))  # type: ignore[no-any-return]
-    y = _sum_over(x, dropped)
-    if y._array.__class__ is not BatchedArray:
-        y._type = TensorType(y._type.device.base, y._type.dtype)
-        if y._node is not None:
-            y._node.type = y._type
-    return y
-
-
-def outside(x: Tensor) -> Tensor:
-    """A Tensor of the device of a batch that is the same for all samples, as what it is."""
-    if x._type.device.kind != BATCHED or x._array.__class__ is BatchedArray:
-        return x
-    found: Tensor = recorded.send(x, x._type, TensorType(x._type.device.base, x._type.dtype))
-    return found
+_spread_over = primitive(
+    "spread_over_batch",
+    lambda xp, x, level: spread_over(x, level),
+    joint=lambda xp, g: [g],
+    inputs=1,
+    linear=True,
+)
 
 
 def enter(x: Tensor, level: Level, dim: int) -> Tensor:
@@ -106,8 +69,7 @@ def leave(x: Tensor, level: Level, dim: int) -> Tensor:
     if isinstance(x, Lifted):  # a part of it may be the same for all samples
         return x._linear("unbatch", lambda v: leave(v, level, dim), (x,))  # type: ignore[no-any-return]
     if belongs_to(x._array, level):
-        return as_view(_left(x, (level, dim)), x, _left, (level, dim))
-    x = outside(x)
+        return as_view(_leave(x, level, dim), x, lambda x, at: _leave(x, *at), (level, dim))
     rows = recorded.broadcast_to(recorded.expand_dims(x, dim), _inserted(x._shape, level.size, dim))
     assert isinstance(rows, Tensor)
     return rows
@@ -115,6 +77,18 @@ def leave(x: Tensor, level: Level, dim: int) -> Tensor:
 
 def _inserted(shape: tuple[int, ...], size: int, dim: int) -> tuple[int, ...]:
     return (*shape[:dim], size, *shape[dim:])
+
+
+def fit(x: Tensor, wanted: Sequence[Level]) -> Tensor:
+    """A cotangent as a batch of the levels `wanted`; see `fitted`."""
+    if isinstance(x, Lifted):
+        return x._linear("sum_over_batch", lambda v: fit(v, wanted), (x,))  # type: ignore[no-any-return]
+    over, lacking = misfits(x._array, wanted)
+    for level in over:
+        x = _sum_over(x, level)
+    for level in lacking:
+        x = _spread_over(x, level)
+    return x
 
 
 def is_batched(x: Tensor, level: Level) -> bool:

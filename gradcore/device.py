@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Final, NoReturn, cast
 import numpy as np
 
 from . import dtypes, fusible
-from .batching.array import BatchedArray, bottom
-from .batching.namespace import Bases, batched, settled
+from .batching.array import BatchedArray, Level
+from .batching.namespace import Bases, batched
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -47,7 +47,17 @@ class Device:
         ArgumentError: no such kind of device, or an index in both places.
     """
 
-    __slots__ = ("__weakref__", "_backend", "base", "batched", "index", "kind", "type")
+    __slots__ = (
+        "__weakref__",
+        "_backend",
+        "_batches",
+        "base",
+        "index",
+        "kind",
+        "levels",
+        "type",
+        "types",
+    )
 
     _known: ClassVar[dict[tuple[str, int | None], Device]] = {}
 
@@ -55,8 +65,10 @@ class Device:
     index: int | None
     kind: int
     base: Device
-    batched: Device
+    levels: tuple[Level, ...]
+    types: dict[dtypes.dtype, TensorType]
     _backend: Backend | None
+    _batches: Backend | None
 
     def __new__(cls, type: str | Device, index: int | None = None) -> Device:  # noqa: D102
         if isinstance(type, Device):
@@ -81,8 +93,9 @@ class Device:
             known = super().__new__(cls)
             known.type, known.index, known.kind = name, index, int(name == "cuda")
             known._backend = None
-            known.base = known
-            known.batched = _batched_device(known)
+            known.base, known.levels = known, ()
+            known.types = {}
+            known._batches = None
             known = cls._known.setdefault((name, index), known)
         return known
 
@@ -104,10 +117,6 @@ class Device:
             DeviceError: there is no such CUDA device.
         """
         if self._backend is not None:
-            return self
-        if self.kind == BATCHED:
-            self.base.open()
-            self._backend = _BatchedBackend(self.base)
             return self
         if self.type == "cpu":
             self._backend = numpy_backend()
@@ -142,13 +151,38 @@ BATCHED: Final = 3
 """The kind of the devices of batches."""
 
 
-def _batched_device(base: Device) -> Device:
-    """Where the Tensors of a vmap are whose samples are on `base`; users see `base`."""
-    device = object.__new__(Device)
-    device.type, device.index, device.kind = base.type, base.index, BATCHED
-    device.base, device.batched = base, device
-    device._backend = None
-    return device
+def _device_of_level(inner: Device, level: Level) -> Device:
+    """Where the batches of a vmap are whose samples are on `inner`; users see the `base`.
+
+    So the type of a Tensor says which levels it is batched at: its gradient is batched at the same.
+    """
+    found = level.devices.get(inner)
+    if found is None:
+        base = inner.base
+        if base._batches is None:
+            base._batches = _BatchedBackend(base)
+        found = object.__new__(Device)
+        found.type, found.index, found.kind = base.type, base.index, BATCHED
+        found.base, found.levels, found.types = base, (*inner.levels, level), {}
+        found._backend = base._batches
+        level.devices[inner] = found
+    return found
+
+
+def rebased(device: Device, base: Device) -> Device:
+    """Where the batches that are on `device` are if their samples are on `base`."""
+    found = base
+    for level in device.levels:
+        found = _device_of_level(found, level)
+    return found
+
+
+def joined(a: Device, b: Device) -> Device:
+    """Where what is computed of arrays on two devices of one base is: batched at all levels."""
+    found = a.base
+    for level in sorted({*a.levels, *b.levels}, key=lambda level: level.number):
+        found = _device_of_level(found, level)
+    return found
 
 
 class _NumpyNumbers:
@@ -626,17 +660,14 @@ def cast_raw(
 
 
 def _cast_batch(array: Array, source: TensorType, target: TensorType, non_blocking: bool) -> Array:
-    """To the device of a batch an array goes as it is; back goes the sum over the samples."""
+    """The same in another dtype and on another base: of batches, all samples."""
     here, there = source.device.base, target.device.base
-    if array.__class__ is BatchedArray and here is not there:
-        inner = _cast_batch(array.inner, source, TensorType(there.batched, target.dtype), False)
-        array = BatchedArray(array.level, inner)
-    elif here is not there:
-        kinds = TensorType(here, source.dtype), TensorType(there, target.dtype)
-        array = cast_raw(array, *kinds, non_blocking)
-    elif source.dtype is not target.dtype:
-        array = batched.astype(array, target.numpy)
-    return array if target.device.kind == BATCHED else settled(array)
+    if here is there:
+        return array if source.dtype is target.dtype else batched.astype(array, target.numpy)
+    kinds = TensorType(here, source.dtype), TensorType(there, target.dtype)
+    if array.__class__ is BatchedArray:
+        return BatchedArray(array.level, _cast_batch(array.inner, *kinds, non_blocking))
+    return cast_raw(array, *kinds, non_blocking)
 
 
 @functools.cache
@@ -753,7 +784,7 @@ class _SymbolicBackend(Backend):
 def _symbolic_device() -> Device:
     device = object.__new__(Device)
     device.type, device.index, device.kind = "symbolic", None, 2
-    device.base = device.batched = device
+    device.base, device.levels, device.types = device, (), {}
     device._backend = _SymbolicBackend()
     return device
 
@@ -824,6 +855,10 @@ class _BatchedBackend(Backend):
         return asarray
 
 
+class _NoArray:
+    """The class of no array."""
+
+
 class TensorType:
     """A device and a dtype: what two operands must share for the direct path. One object each.
 
@@ -867,7 +902,8 @@ class TensorType:
     _known: ClassVar[dict[tuple[Device, dtypes.dtype], TensorType]] = {}
 
     def __new__(cls, device: Device, dtype: dtypes.dtype) -> TensorType:  # noqa: D102
-        known = cls._known.get((device, dtype))
+        batch = device.kind == BATCHED
+        known = device.types.get(dtype) if batch else cls._known.get((device, dtype))
         if known is None:
             known = super().__new__(cls)
             known.device, known.dtype = device, dtype
@@ -875,10 +911,14 @@ class TensorType:
             known.code = device.kind * len(dtypes.ALL) + dtype.code
             known.recordable = dtype.is_inexact
             known.xp, known.asarray = device.xp, device.backend.maker(device)
-            known.ndarray = device.backend.ndarray
+            # What is computed of batches is asked each time which levels it is batched at.
+            known.ndarray = _NoArray if batch else device.backend.ndarray
             known.scalars = {}
             known.constants = {}
-            known = cls._known.setdefault((device, dtype), known)
+            if batch:
+                known = device.types.setdefault(dtype, known)
+            else:
+                known = cls._known.setdefault((device, dtype), known)
             known.bool_type = known if dtype is dtypes.bool_ else cls(device, dtypes.bool_)
         return known
 
@@ -946,8 +986,8 @@ def type_of(array: Array) -> TensorType:
     if isinstance(array, Symbol):
         return TensorType(SYMBOLIC, dtypes.from_numpy_dtype(array.dtype))
     if array.__class__ is BatchedArray:
-        base = type_of(bottom(array))
-        return TensorType(base.device.batched, base.dtype)
+        inner = type_of(array.inner)
+        return TensorType(_device_of_level(inner.device, array.level), inner.dtype)
     concrete = Device("cuda", int(array.device.id)).open()
     return TensorType(concrete, dtypes.from_numpy_dtype(array.dtype))
 

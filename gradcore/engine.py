@@ -25,12 +25,12 @@ from .anomaly import (
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
 )
-from .batches import alike, enter, leave
-from .batching.array import BatchedArray, new_level
+from .batches import enter, fit, leave
+from .batching.array import BatchedArray, Level, new_level
 from .batching.array import levels as batch_levels
-from .batching.loop import cotangents_over_batches
-from .batching.namespace import batched, has_ended, settled
-from .device import BATCHED, CPU, Array, Device, TensorType, cast_raw, is_array, type_of
+from .batching.loop import PRODUCTS, cotangents_over_batches
+from .batching.namespace import batched, fitted
+from .device import CPU, Array, Device, TensorType, cast_raw, is_array, type_of
 from .errors import ArgumentError, ArgumentTypeError, BatchingError, GraphError, ShapeError
 from .fusible import fusible
 from .generated import cotangents
@@ -41,7 +41,6 @@ from .graph import (
     METADATA,
     OUTPUT,
     SCALAR,
-    SEQUENCE,
     AccumulateGrad,
     Cotangents,
     Edge,
@@ -187,7 +186,6 @@ def _walk(
     pending: dict[Edge, Any] = {}
     heap: list[tuple[int, Node]] = []
     within = batch_levels()
-    batches = bool(within)
     for edge, g in roots:
         if edge in pending:
             pending[edge] = _sum(edge, pending[edge], g, None)
@@ -251,8 +249,8 @@ def _walk(
                 if pullback.joint is not None:
                     g = pullback.joint(xp, g, saved)
             elif xp is batched:
-                batches = True
-                rules, g = None, cotangents_over_batches(pullback, g, saved, node.edges)
+                shared = _shared(node) if pullback.name in PRODUCTS else ()
+                rules, g = None, cotangents_over_batches(pullback, g, saved, shared)
             else:
                 if node.type.device is not current:
                     current = node.type.device
@@ -277,10 +275,12 @@ def _walk(
                 d = g[number] if rules is None else rules[number](xp, g, saved)
                 if restore is not None and d is not None:
                     d = _restore(xp, d, node.type, *restore[number])
-                elif xp is not _HOST:
+                if xp is not _HOST:
                     if xp is batched or record:
                         d = _returned(edge, d)
-                    elif current is not None and d.__class__ is node.type.ndarray:
+                    elif (
+                        restore is None and current is not None and d.__class__ is node.type.ndarray
+                    ):
                         kind = edge.type if isinstance(edge, Node) else edge._type
                         if d.dtype is not kind.numpy:  # a kernel would take it for that
                             d = kind.xp.astype(d, kind.numpy)
@@ -298,12 +298,8 @@ def _walk(
                     ):
                         np.add(total, d, out=total)
                     elif record or d.__class__ is np.ndarray or isinstance(d, np.generic):
-                        if batches or record:
-                            total, d = alike(total, d, edge)
                         pending[edge] = total + d
                     else:
-                        if batches:
-                            total, d = alike(total, d, edge)
                         pending[edge] = _sum(edge, total, d, current)
                     total = None
                 elif d is not None:
@@ -322,10 +318,6 @@ def _walk(
             previous.backend.use(previous)
         if anomaly:
             evaluated.set(inducing)
-    if batches or record:
-        pending = {edge: _settled(g) for edge, g in pending.items()}
-        for edge, g in (captured or {}).items():
-            captured[edge] = _settled(g)  # type: ignore[index]
     if Hooks.on_leaves:
         leaves: dict[Any, Any] = pending
         for leaf, g in list(leaves.items()):
@@ -370,27 +362,25 @@ def _short(edge: Edge) -> str:
     return function_of(edge)[0].name().removesuffix("Backward0")
 
 
+def _kind(edge: Edge) -> TensorType:
+    return edge.type if isinstance(edge, Node) else edge._type
+
+
 def _returned(edge: Edge, d: Any) -> Any:
-    """A cotangent for what `edge` came from; if that is no batch, it is summed over batches."""
-    kind = edge.type if isinstance(edge, Node) else edge._type
-    if d is None or kind.device.kind == BATCHED:
+    """A cotangent for what `edge` came from, as a batch of the levels that that was one of."""
+    if d is None or isinstance(d, Cotangents):
         return d
-    if isinstance(d, Cotangents):
-        return Cotangents({number: _settled(v) for number, v in d.items()})
-    return _settled(d)
+    wanted = _kind(edge).device.levels
+    return fit(d, wanted) if isinstance(d, Tensor) else fitted(d, wanted)
 
 
-def _settled(g: Any) -> Any:
-    """A cotangent summed over the samples of each vmap that runs no longer."""
-    if g.__class__ is BatchedArray:
-        return settled(g)
-    if (
-        isinstance(g, Tensor)
-        and g._type.device.kind == BATCHED
-        and (g._array.__class__ is not BatchedArray or has_ended(g._array))
-    ):
-        return recorded.send(g, g._type, TensorType(g._type.device.base, g._type.dtype))
-    return g
+def _shared(node: Node) -> list[list[Level]]:
+    """Per edge the levels, which run no longer, for all of whose samples it was the same."""
+    running = batch_levels()
+    own = [level for level in node.type.device.levels if level not in running]
+    return [
+        [level for level in own if level not in _kind(edge).device.levels] for edge in node.edges
+    ]
 
 
 def _sum(edge: Edge, a: Any, b: Any, current: Device | None) -> Any:
@@ -500,7 +490,7 @@ def _restore(xp: Any, d: Any, source: TensorType, shape: tuple[int, ...], type: 
     if xp is recorded:
         if d._shape != shape:
             d = xp.sum_to(d, shape)
-        return d if d._type is type else xp.send(d, d._type, type)
+        return d if d._type is type else d.to(type.device, type.dtype)
     if d.__class__ is Uniform:
         d = d.restored(shape, type)
         return d if type.device.kind == 1 else d.own()
@@ -1079,6 +1069,6 @@ def _grads_of_batch(
             "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
             f"{sizes} for the mapped dimension"
         )
-    with new_level(sizes[0], next(SEQUENCE)) as level:
+    with new_level(sizes[0]) as level:
         found = run([enter(g, level, 0) if isinstance(g, Tensor) else g for g in seeds])
         return tuple([None if d is None else leave(d, level, 0) for d in found])

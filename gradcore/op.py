@@ -45,7 +45,17 @@ from . import dtypes, generated
 from .batching.array import deepest
 from .batching.loop import over_batches
 from .batching.namespace import aligned, batched
-from .device import BATCHED, CPU, Array, Device, TensorType, cast_raw, is_array, type_of
+from .device import (
+    BATCHED,
+    CPU,
+    Array,
+    Device,
+    TensorType,
+    cast_raw,
+    is_array,
+    joined,
+    type_of,
+)
 from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from .graph import (
     CONSTANT,
@@ -77,7 +87,6 @@ __all__ = [
     "promote",
     "public",
     "recorded",
-    "together",
     "unary",
 ]
 
@@ -418,7 +427,7 @@ class _Elementwise:
             raise self.explain(error, operands) from error
         if not isinstance(y, device.backend.ndarray):
             y = kind.asarray(y)
-        y_type = kind.bool_type if self.result == "bool" else _type_beside(device, y)
+        y_type = kind.bool_type if self.result == "bool" else type_of(y)
         if dtype in self.direct and y_type is (kind.bool_type if self.result == "bool" else kind):
             self.table[kind.code] = f
         out = new_tensor(y, y_type, y.shape)
@@ -517,7 +526,7 @@ def common_device(name: str, operands: Sequence[Any]) -> Device:
             device = v._type.device
             if found is not None and found is not device:
                 if found.base is device.base:
-                    found = found.batched
+                    found = joined(found, device)
                     continue
                 raise DeviceError(
                     f"{name}: Expected all tensors to be on the same device, but found at least "
@@ -529,25 +538,6 @@ def common_device(name: str, operands: Sequence[Any]) -> Device:
             raise ArgumentTypeError(f"{name}(): at least one argument must be a Tensor.")
         found = CPU
     return found
-
-
-def together(*tensors: Any) -> tuple[Any, ...]:
-    """Tensors of which some stand for a batch, so that all are on the device of the batch.
-
-    What is no Tensor is left, and so are those on another device.
-    """
-    devices = {t._type.device for t in tensors if isinstance(t, Tensor)}
-    if len(devices) < 2:
-        return tensors
-    batch = next((d for d in devices if d.kind == BATCHED), None)
-    if batch is None:
-        return tensors
-    return tuple(
-        [
-            t.to(batch) if isinstance(t, Tensor) and t._type.device is batch.base else t
-            for t in tensors
-        ]
-    )
 
 
 def common_dtype(operands: Sequence[Any]) -> dtypes.dtype:
@@ -567,19 +557,11 @@ def typed(y: Any, kind: TensorType) -> tuple[Array, TensorType]:
     """A raw result that has not the operands' type: a scalar, or of another dtype or device."""
     if isinstance(y, np.generic):
         y = kind.asarray(y)
-        if y.dtype is kind.numpy:
+        if y.dtype is kind.numpy and kind.device.kind != BATCHED:
             return y, kind
     elif not is_array(y):
         y = kind.asarray(y)
-    return y, _type_beside(kind.device, y)
-
-
-def _type_beside(device: Device, y: Array) -> TensorType:
-    """The type of a result of Tensors on `device`; of a batch, also of what all samples share."""
-    found = type_of(y)
-    if device.kind == BATCHED and found.device is not device:
-        return TensorType(device, found.dtype)
-    return found
+    return y, type_of(y)
 
 
 def explain(name: str, error: Exception, operands: Sequence[Any]) -> Exception:
@@ -1065,19 +1047,21 @@ class _Primitive:
         device = type_of(args[0]).device
         return self.implementations[device.kind](device.xp, *args)
 
-    def lifted(self, inputs: Sequence[Tensor], metadata: Sequence[Any]) -> list[Tensor] | None:
-        """Inputs of which some, or arrays among the metadata, are batched, so that all are.
+    def again(self, error: Exception, inputs: Sequence[Tensor], metadata: Sequence[Any]) -> Any:
+        """The forward once more, if it failed for a batch among the metadata.
 
-        None if they are already, or nothing is batched.
+        Raises:
+            Exception: what the user should read, if that is not why.
         """
-        kinds = {t._type.device.kind for t in inputs}
-        if BATCHED in kinds:
-            if len(kinds) == 1:
-                return None
-            common_device(self.name, inputs)
-        elif deepest(metadata) is None:
-            return None
-        return [t.to(t._type.device.batched) for t in inputs]
+        batch = any(t._type.device.kind == BATCHED for t in inputs)
+        if not batch and deepest(metadata) is not None:
+            try:
+                return self.implementations[BATCHED](
+                    batched, *[t._array for t in inputs], *metadata
+                )
+            except Exception as second:
+                raise self.failed(second, inputs) from second
+        raise self.failed(error, inputs) from error
 
     def variant(self, wanted: tuple[bool, ...], kind: TensorType) -> Any:
         """What a call needs to be recorded where these inputs require grad.
@@ -1287,8 +1271,7 @@ def primitive(
         symmetric,
         jvp,
     )
-    implementations, variant, failed = op.implementations, op.variant, op.failed
-    lifted = op.lifted
+    implementations, variant, again = op.implementations, op.variant, op.again
     result = op.result
     differentiable = op.differentiable
     variants = op.variants
@@ -1309,11 +1292,7 @@ def primitive(
             else:
                 y = f(kind.xp, a, m, n, *more)
         except Exception as error:
-            metadata = tuple([v for v in (m, n, *more) if v is not _ABSENT])
-            tensors = lifted((x,), metadata)
-            if tensors is not None:
-                return apply_one(*tensors, *metadata)
-            raise failed(error, (x,)) from error
+            y = again(error, (x,), [v for v in (m, n, *more) if v is not _ABSENT])
         y_type = kind
         if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
             y, y_type = typed(y, kind)
@@ -1349,18 +1328,14 @@ def primitive(
             if top is not None:
                 return top._primitive(op, (a, b), metadata)
         kind = a._type
-        if b._type is not kind:
-            tensors = lifted((a, b), ())
-            if tensors is not None:
-                return apply_two(*tensors, *metadata)
         x, z = a._array, b._array
         try:
-            y = implementations[kind.device.kind](kind.xp, x, z, *metadata)
+            if b._type is not kind and b._type.device.kind == BATCHED:
+                y = implementations[BATCHED](batched, x, z, *metadata)
+            else:
+                y = implementations[kind.device.kind](kind.xp, x, z, *metadata)
         except Exception as error:
-            tensors = lifted((a, b), metadata)
-            if tensors is not None:
-                return apply_two(*tensors, *metadata)
-            raise failed(error, (a, b)) from error
+            y = again(error, (a, b), metadata)
         y_type = kind
         if y.__class__ is not kind.ndarray or y.dtype is not kind.numpy:
             y, y_type = typed(y, kind)
@@ -1405,19 +1380,15 @@ def primitive(
             return top._primitive(op, tensors, args[count:])
         metadata = args[count:]
         kind = tensors[0]._type
-        for t in tensors:
-            if t._type is not kind:
-                tensors = tuple(lifted(tensors, ()) or tensors)
-                kind = tensors[0]._type
-                break
         arrays = [t._array for t in tensors]
+        xp, number = kind.xp, kind.device.kind
+        for t in tensors:
+            if t._type is not kind and t._type.device.kind == BATCHED:
+                xp, number = batched, BATCHED
         try:
-            y = implementations[kind.device.kind](kind.xp, *arrays, *metadata)
+            y = implementations[number](xp, *arrays, *metadata)
         except Exception as error:
-            batches = lifted(tensors, metadata)
-            if batches is not None:
-                return apply_several(*batches, *metadata)
-            raise failed(error, tensors) from error
+            y = again(error, tensors, metadata)
         return result(tensors, y, (*arrays, *metadata))
 
     op.call = apply_several if count > 2 else apply_one if count == 1 else apply_two

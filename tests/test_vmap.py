@@ -1,8 +1,10 @@
 """vmap: every operation against a loop over the samples, and programs against PyTorch's vmap."""
 
 import functools
+import gc
 import threading
 import warnings
+import weakref
 from collections import OrderedDict, namedtuple
 
 import numpy as np
@@ -801,6 +803,67 @@ def test_a_product_is_summed_only_where_an_operand_was_the_same_for_all():
     np.testing.assert_allclose(h.numpy(), (a.mT @ slope).sum(0), rtol=1e-9)
 
 
+PAIRS = {
+    "product": lambda lib, a, b: (a * b).sum(),
+    "used twice": lambda lib, a, b: (a * b).sum() * a.sum(),
+    "matrix product": lambda lib, a, b: (a[:, None] @ b[None]).sin().sum(),
+    "vector product": lambda lib, a, b: (b * a).sum() + a @ a,
+    "joined": lambda lib, a, b: (lib.cat([a, b]) ** 3).sum(),
+    "softmax": lambda lib, a, b: (lib.softmax(a, 0) * b).sum(),
+    "linear": lambda lib, a, b: lib.nn.functional.linear(b, a[None], a[:1]).tanh().sum(),
+    "einsum": lambda lib, a, b: lib.einsum("i,j->ij", a * a, b).sin().sum(),
+    "indices": lambda lib, a, b: (a[[0, 0, 2]] * b[0]).sum(),
+}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_gradients_through_vmaps_within_one_another(name, create_graph, torch):
+    # Some of what each sees is the same for all samples: of the outer, the inner, or both.
+    f = PAIRS[name]
+
+    def run(lib, vmap):
+        a = lib.tensor(CUBE[:, 0, :3].copy(), requires_grad=True)
+        b = lib.tensor(CUBE[:, :, :3].copy(), requires_grad=True)
+        c = lib.tensor(Y[0, :3].copy(), requires_grad=True)
+
+        def outer(a, b):
+            def inner(b):
+                t = f(lib, a, b) + f(lib, c, b) + f(lib, a, c)
+                return t * t.sin()
+
+            s = a.sin().sum() + (c * a).sum() + vmap(inner)(b).sum()
+            return s * s
+
+        total = vmap(outer)(a, b).sum() + (c * c).sum()
+        found = lib.autograd.grad(total, (a, b, c), create_graph=create_graph)
+        if create_graph:
+            norm = sum([(g * g).sum() for g in found])
+            found = (*found, *lib.autograd.grad(norm, (a, b, c)))
+        return [g.detach().numpy() for g in found]
+
+    for one, other in zip(run(gd, vmap), run(torch, torch.func.vmap), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)
+
+
+def test_a_cotangent_is_summed_once_where_one_that_all_share_joins_it():
+    x = gd.tensor(2.0, requires_grad=True)
+    w = gd.tensor(X[:, 0])
+    total = x * x
+
+    def per_sample(w):
+        y = x * x
+        return y * w, y
+
+    first, second = vmap(per_sample)(w)
+    (g,) = gd.autograd.grad((first.sum() + second.sum() + total), x, create_graph=True)
+    (h,) = gd.autograd.grad(g * g, x)
+    factor = 2 * (X[:, 0].sum() + 3 + 1)
+    np.testing.assert_allclose(g.item(), factor * 2, rtol=1e-6)
+    np.testing.assert_allclose(h.item(), 2 * factor * 2 * factor, rtol=1e-6)
+
+
 def test_gradients_within_vmap_may_be_of_what_is_outside():
     w = gd.tensor(Y[0], requires_grad=True)
     rows = vmap(lambda x: gd.autograd.grad((w * w * x).sum(), w)[0])(gd.tensor(X))
@@ -1130,6 +1193,27 @@ def test_a_batch_is_printed_as_one(torch):
     for lib, over in ((gd, vmap), (torch, torch.func.vmap)):
         over(over(lambda x: texts.append(repr(x)) or x))(lib.tensor(CUBE.astype(np.float32)))
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_memory_is_freed_without_the_cycle_collector(create_graph):
+    held = []
+
+    def f(d):
+        y = d["x"].sin()
+        held.append(weakref.ref(y._array.inner))
+        return {"y": (y * d["w"]).sum()}
+
+    gc.disable()
+    try:
+        x, w = gd.tensor(X, requires_grad=True), gd.tensor(Y[0], requires_grad=True)
+        y = vmap(f, in_dims=({"x": 0, "w": None},))({"x": x, "w": w})["y"]
+        found = gd.autograd.grad(y.sum(), (x, w), create_graph=create_graph)
+        assert held[0]() is None or create_graph
+        del y, found
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_have_levels_of_their_own():

@@ -80,18 +80,25 @@ class Level:
         number: grows with every level that begins.
         size: how many samples there are.
         randomness: `"error"`, `"same"` or `"different"`.
-        started: the sequence number of nodes (`graph.py`) when it began: it falls.
+        devices: by the device of what is inside, that of the batches of this level; see
+            `device.py`.
     """
 
-    __slots__ = ("number", "randomness", "size", "started")
+    __slots__ = ("devices", "number", "randomness", "size")
 
     _numbers = count()
 
-    def __init__(self, size: int, randomness: str, started: float) -> None:
-        self.started = started
+    def __init__(self, size: int, randomness: str) -> None:
         self.number = next(Level._numbers)
         self.size = size
         self.randomness = randomness
+        self.devices: dict[Any, Any] = {}
+
+    def end(self) -> None:
+        """Drop the devices, which refer to the level in turn: what needs one finds it anew."""
+        for device in self.devices.values():
+            device.types.clear()
+        self.devices.clear()
 
 
 _levels: ContextVar[tuple[Level, ...]] = ContextVar("gradcore_batches", default=())
@@ -101,14 +108,15 @@ levels: Final = _levels.get
 
 
 @contextmanager
-def new_level(size: int, started: float, randomness: str = "error") -> Iterator[Level]:
+def new_level(size: int, randomness: str = "error") -> Iterator[Level]:
     """Within it a new level runs, inside those that do."""
-    level = Level(size, randomness, started)
+    level = Level(size, randomness)
     token = _levels.set((*_levels.get(), level))
     try:
         yield level
     finally:
         _levels.reset(token)
+        level.end()
 
 
 @contextmanager

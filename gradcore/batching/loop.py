@@ -13,7 +13,7 @@ from .array import BatchedArray, Level, NotBatched, deepest, taken
 from .namespace import Bases, batched, summing
 from .readings import READINGS
 
-__all__ = ["LOOPED", "cotangents_over_batches", "over_batches", "sample_by_sample"]
+__all__ = ["LOOPED", "PRODUCTS", "cotangents_over_batches", "over_batches", "sample_by_sample"]
 
 LOOPED: Final[set[str]] = set()
 """The names of the operations that have run sample by sample."""
@@ -55,30 +55,29 @@ def over_batches(
     return call
 
 
-_PRODUCTS: Final = frozenset(
+PRODUCTS: Final = frozenset(
     {"AddmmBackward0", "BmmBackward0", "EinsumTwoBackward0", "MatmulBackward0", "MmBackward0"}
 )
 """The nodes whose rules do nothing with a product but rearrange and sum it."""
 
 
-def _is_shared(edge: Any) -> bool:
-    """True if `edge` takes a cotangent to a Tensor that was the same for all samples."""
-    pullback = getattr(edge, "pullback", None)
-    if pullback is None or pullback.name != "ToCopyBackward0" or not edge.saved:
-        return False
-    source, target = edge.saved
-    return source.device is not target.device and source.device is target.device.base
-
-
 def cotangents_over_batches(
-    pullback: Any, g: Any, saved: tuple[Any, ...], edges: Sequence[Any] = ()
+    pullback: Any, g: Any, saved: tuple[Any, ...], shared: Sequence[Sequence[Level]] = ()
 ) -> list[Any]:
-    """The cotangents that a node passes on, one per edge, where arrays are batched."""
+    """The cotangents that a node passes on, one per edge, where arrays are batched.
+
+    Args:
+        pullback: of the node.
+        g: the cotangent of its output.
+        saved: what it has saved.
+        shared: of PRODUCTS, per edge the levels that run no longer for all of whose samples it was
+            the same.
+    """
     try:
-        if pullback.name in _PRODUCTS:
+        if shared:
             return [
-                rule(summing if _is_shared(edge) else batched, g, saved)
-                for rule, edge in zip(pullback.rules, edges, strict=False)
+                rule(summing(over), g, saved)
+                for rule, over in zip(pullback.rules, shared, strict=True)
             ]
         return _cotangents(batched, pullback, g, saved)
     except _REFUSALS as error:

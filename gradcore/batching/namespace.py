@@ -38,12 +38,15 @@ __all__ = [
     "batched",
     "belongs_to",
     "entered",
-    "has_ended",
+    "fitted",
     "left",
     "lined_up",
+    "misfits",
+    "namespace_of",
     "own_memory",
-    "settled",
     "spread",
+    "spread_over",
+    "summed_over",
     "summing",
 ]
 
@@ -334,56 +337,44 @@ def _sum_to(x: Any, shape: Shape) -> Any:
     return BatchedArray(x.level, _sum_to(inner, (size, *shape)))
 
 
-def _summed(x: Any) -> Any:
-    """The sum over the samples of the deepest level."""
-    return _sum_to(x.inner, x.shape)
+def summed_over(x: Any, level: Level) -> Any:
+    """The sum over the samples of a level of `x`."""
+    if x.level is level:
+        return _sum_to(x.inner, x.shape)
+    return BatchedArray(x.level, summed_over(x.inner, level))
 
 
-def settled(x: Any) -> Any:
-    """`x` without the levels that no longer run: the sum over their samples.
+def spread_over(x: Any, level: Level) -> Any:
+    """`x`, which is the same for all samples of a level, as a batch of that level."""
+    return entered(spread(x, level), level, 0)
 
-    It is what flows back to an array that was the same for all of them.
+
+def misfits(x: Any, wanted: Sequence[Level]) -> tuple[list[Level], list[Level]]:
+    """The levels that `x` has and should not have, and those that it lacks.
+
+    Those that still run do not count: within a vmap, what is the same for all samples is that.
     """
-    if x.__class__ is not BatchedArray:
-        return x
-    if x.level not in levels():
-        return settled(_summed(x))
-    inner = x.inner
-    if inner.__class__ is not BatchedArray:
-        return x
-    found = settled(inner)
-    return x if found is inner else BatchedArray(x.level, found)
-
-
-def ended(x: Any) -> list[Level]:
-    """The levels of `x` that run no longer."""
+    own = levels_of(x)
+    if not own and not wanted:
+        return own, own
     running = levels()
-    found = []
-    while x.__class__ is BatchedArray:
-        if x.level not in running:
-            found.append(x.level)
-        x = x.inner
-    return found
+    return (
+        [level for level in own if level not in wanted and level not in running],
+        [level for level in wanted if level not in own and level not in running],
+    )
 
 
-def summed_over(x: Any, dropped: Sequence[Level]) -> Any:
-    """`x` without some of its levels: the sum over their samples."""
-    if x.__class__ is not BatchedArray:
-        return x
-    if x.level in dropped:
-        return summed_over(_summed(x), dropped)
-    found = summed_over(x.inner, dropped)
-    return x if found is x.inner else BatchedArray(x.level, found)
+def fitted(x: Any, wanted: Sequence[Level]) -> Any:
+    """A cotangent as a batch of the levels `wanted`: those of what it flows back to.
 
-
-def has_ended(x: Any) -> bool:
-    """True if a level of `x` runs no longer."""
-    running = levels()
-    while x.__class__ is BatchedArray:
-        if x.level not in running:
-            return True
-        x = x.inner
-    return False
+    What was the same for all samples takes the sum over them.
+    """
+    over, lacking = misfits(x, wanted)
+    for level in over:
+        x = summed_over(x, level)
+    for level in lacking:
+        x = spread_over(x, level)
+    return x
 
 
 def belongs_to(x: Any, level: Level) -> bool:
@@ -681,7 +672,7 @@ def own_memory(x: Any, *like: Any) -> Any:
     """A copy of `x` with memory for each of the samples that one of `like` has some for."""
     for level in {level for value in like for level in levels_of(value)}:
         if not belongs_to(x, level):
-            x = entered(spread(x, level), level, 0)
+            x = spread_over(x, level)
     return x.copy()
 
 
@@ -786,52 +777,56 @@ batched: Final = cast(Namespace, _Batched())
 """The Namespace over BatchedArrays."""
 
 
+def namespace_of(xp: Namespace, *values: Any) -> Namespace:
+    """`xp`, or the Namespace over batches if there is one among `values`, nested ones too."""
+    return xp if deepest(values) is None else batched
+
+
 # products that are summed over the batch ----------------------------------------------------------
 
 
-def _ended(a: Any, b: Any) -> Level | None:
-    """The level of two arrays that are batched at it, if it runs no longer."""
-    level = deepest((a, b))
-    if level is None or level in levels() or not (belongs(a, level) and belongs(b, level)):
-        return None
-    return level
-
-
-def _summed_matmul(a: Any, b: Any) -> Any:
-    level = _ended(a, b)
-    if level is None or a.ndim != 2 or b.ndim != 2:
-        return _matmul(a, b)
-    # The batch is part of the dimension that is summed over anyway.
-    rows, count, columns = a.shape[0], level.size * a.shape[1], b.shape[1]
-    x = _reshape(_transpose(a.inner, (1, 0, 2)), (rows, count))
-    return _summed_matmul(x, _reshape(b.inner, (count, columns)))
-
-
-def _summed_einsum(equation: str, *xs: Any) -> Any:
-    level = _ended(*xs) if len(xs) == 2 else None
-    if level is None:
-        return _einsum(equation, *xs)
-    terms, _, out = equation.replace(" ", "").partition("->")
-    letter = next(c for c in string.ascii_letters if c not in equation)
-    named = ",".join([letter + term for term in terms.split(",")])
-    return _summed_einsum(f"{named}->{out}", *[x.inner for x in xs])
-
-
 class _Summing(_Batched):
-    """As `batched`, for rules that end with a product whose sum over the batch is wanted.
+    """As `batched`, for rules that end with a product whose sum over some levels is wanted.
 
-    A product of levels that run no longer is summed over their samples at once: without it the
-    product of each sample would be stored, only to be added up.
+    The sum is taken with that of the product, if it can be: without it the product of each sample
+    would be stored, only to be added up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, over: Sequence[Level]) -> None:
         super().__init__()
-        self.matmul = _summed_matmul
-        self.einsum = _summed_einsum
+        self._over = over
+        self.matmul = self._matmul
+        self.einsum = self._einsum
+
+    def _common(self, a: Any, b: Any) -> Level | None:
+        """The deepest level, if both are batched at it and the sum over it is wanted."""
+        level = deepest((a, b))
+        if level is None or level not in self._over:
+            return None
+        return level if belongs(a, level) and belongs(b, level) else None
+
+    def _matmul(self, a: Any, b: Any) -> Any:
+        level = self._common(a, b)
+        if level is None or a.ndim != 2 or b.ndim != 2:
+            return _matmul(a, b)
+        # The batch is part of the dimension that is summed over anyway.
+        rows, count, columns = a.shape[0], level.size * a.shape[1], b.shape[1]
+        x = _reshape(_transpose(a.inner, (1, 0, 2)), (rows, count))
+        return self._matmul(x, _reshape(b.inner, (count, columns)))
+
+    def _einsum(self, equation: str, *xs: Any) -> Any:
+        level = self._common(*xs) if len(xs) == 2 else None
+        if level is None:
+            return _einsum(equation, *xs)
+        terms, _, out = equation.replace(" ", "").partition("->")
+        letter = next(c for c in string.ascii_letters if c not in equation)
+        named = ",".join([letter + term for term in terms.split(",")])
+        return self._einsum(f"{named}->{out}", *[x.inner for x in xs])
 
 
-summing: Final = cast(Namespace, _Summing())
-"""The Namespace for the rules of products whose operand is the same for all samples."""
+def summing(over: Sequence[Level]) -> Namespace:
+    """The Namespace for the rule of a product whose operand is the same for all samples."""
+    return cast(Namespace, _Summing(over)) if over else batched
 
 
 # operators and methods of arrays ----------------------------------------------------------------

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..batches import outside
-from ..batching.array import levels as batch_levels
 from ..errors import ArgumentError, GraphError
 from ..ops.creation import eye, zeros
-from ..ops.shape import cat, stack
+from ..ops.shape import cat
 from ..tensor import Tensor
 from .reverse import Argnums, checked_argnums, chosen, named, replaced, vjp
 from .tangents import jvp
-from .trees import flatten, mapped, unflatten
+from .trees import flatten, unflatten
 from .vmap import vmap
 
 __all__ = ["hessian", "jacfwd", "jacrev"]
@@ -51,22 +49,11 @@ def _mapped(
     chunk_size: int | None,
     randomness: str = "error",
 ) -> list[Tensor]:
-    """The results of `function` for all unit vectors, along a new first dimension.
-
-    Within a vmap one after the other: cotangents do not tell to which of several vmaps, one in the
-    other, a value belongs that is the same for all samples of one.
-    """
-    if batch_levels():
-        rows = [function([part[i] for part in basis]) for i in range(len(basis[0]))]
-        return [stack(column) for column in zip(*rows, strict=True)]
+    """The results of `function` for all unit vectors, along a new first dimension."""
     run = vmap(
         lambda *row: tuple(function(list(row))), randomness=randomness, chunk_size=chunk_size
     )
     return list(run(*basis))
-
-
-def _outside(v: Any) -> Any:
-    return outside(v) if isinstance(v, Tensor) else v
 
 
 def _check_chunk(name: str, chunk_size: int | None) -> None:
@@ -180,7 +167,7 @@ def jacfwd(
             output, slope, *aux = jvp(run, tuple(inputs), tuple(row), has_aux=has_aux)
             _refuse_complex("jacfwd", "outputs", output)
             if not known:
-                known.append((flatten(output), mapped(_outside, aux)))
+                known.append((flatten(output), aux))
             return flatten(slope)[0]
 
         basis = _basis(inputs)

@@ -7,7 +7,7 @@ else is a leaf, None among it.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 __all__ = ["Structure", "flatten", "mapped", "spread", "unflatten"]
@@ -81,32 +81,33 @@ def _closed(structure: Structure, elements: list[Any]) -> Any:
     return kind(elements) if kind in _SEQUENCES else kind._make(elements)
 
 
+# The recursive functions are no closures: those refer to themselves, and would keep the leaves.
+
+
 def flatten(value: Any) -> tuple[list[Any], Structure]:
     """The leaves of nested containers, and the structure that `unflatten` needs."""
     leaves: list[Any] = []
+    return leaves, _flattened(value, leaves)
 
-    def walk(value: Any) -> Structure:
-        opened = _opened(value)
-        if opened is None:
-            leaves.append(value)
-            return _LEAF
-        context, elements = opened
-        return Structure(type(value), context, [walk(element) for element in elements])
 
-    structure = walk(value)
-    return leaves, structure
+def _flattened(value: Any, leaves: list[Any]) -> Structure:
+    opened = _opened(value)
+    if opened is None:
+        leaves.append(value)
+        return _LEAF
+    context, elements = opened
+    return Structure(type(value), context, [_flattened(element, leaves) for element in elements])
 
 
 def unflatten(leaves: Sequence[Any], structure: Structure) -> Any:
     """Containers of that structure around `leaves`."""
-    rest = iter(leaves)
+    return _built(structure, iter(leaves))
 
-    def build(structure: Structure) -> Any:
-        if structure.kind is None:
-            return next(rest)
-        return _closed(structure, [build(child) for child in structure.children])
 
-    return build(structure)
+def _built(structure: Structure, leaves: Iterator[Any]) -> Any:
+    if structure.kind is None:
+        return next(leaves)
+    return _closed(structure, [_built(child, leaves) for child in structure.children])
 
 
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
@@ -122,24 +123,27 @@ def spread(prefix: Any, structure: Structure) -> list[Any] | None:
         None if the containers of `prefix` are not those of `structure`.
     """
     found: list[Any] = []
+    return found if _spread(prefix, structure, found) else None
 
-    def walk(prefix: Any, structure: Structure) -> bool:
-        opened = _opened(prefix)
-        if opened is None:
-            found.extend([prefix] * structure.count)
-            return True
-        context, elements = opened
-        if type(prefix) is not structure.kind or len(elements) != len(structure.children):
-            return False
-        if isinstance(prefix, dict):
-            if set(prefix) != set(_keys(structure)):
-                return False
-            elements = [prefix[key] for key in _keys(structure)]
-        elif context != structure.context:
-            return False
-        return all(walk(e, s) for e, s in zip(elements, structure.children, strict=True))
 
-    return found if walk(prefix, structure) else None
+def _spread(prefix: Any, structure: Structure, found: list[Any]) -> bool:
+    opened = _opened(prefix)
+    if opened is None:
+        found.extend([prefix] * structure.count)
+        return True
+    context, elements = opened
+    if type(prefix) is not structure.kind or len(elements) != len(structure.children):
+        return False
+    if isinstance(prefix, dict):
+        if set(prefix) != set(_keys(structure)):
+            return False
+        elements = [prefix[key] for key in _keys(structure)]
+    elif context != structure.context:
+        return False
+    return all(
+        _spread(element, child, found)
+        for element, child in zip(elements, structure.children, strict=True)
+    )
 
 
 def _keys(structure: Structure) -> list[Any]:

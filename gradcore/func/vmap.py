@@ -6,10 +6,9 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..batches import enter, is_batched, leave, outside
+from ..batches import enter, is_batched, leave
 from ..batching.array import Level, new_level
 from ..errors import ArgumentError
-from ..graph import SEQUENCE
 from ..ops.shape import cat
 from ..random import fork_rng
 from ..tensor import Tensor, canonical_dim
@@ -156,7 +155,7 @@ def _run(
     randomness: str,
     kwargs: dict[str, Any],
 ) -> Any:
-    with new_level(size, next(SEQUENCE), randomness) as level:
+    with new_level(size, randomness) as level:
         inputs = [
             leaf if dim is None else enter(leaf, level, dim)
             for leaf, dim in zip(leaves, dims, strict=True)
@@ -178,7 +177,7 @@ def _output(func: Any, value: Any, level: Level, dim: int | None) -> Any:
             raise ArgumentError(
                 f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"
             )
-        return outside(value) if isinstance(value, Tensor) else value
+        return value
     if not isinstance(value, Tensor):
         raise ArgumentError(
             f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(value)}. Did "

@@ -7,8 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
-from ..batching.array import BatchedArray
-from ..device import BATCHED, CPU, Device, TensorType, cupy_backend
+from ..device import BATCHED, CPU, Array, Device, TensorType, cupy_backend, rebased
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
 from ..samples import bad, sample
@@ -50,13 +49,14 @@ _clone = primitive("clone", lambda xp, x, order: x.copy(order=order), lambda xp,
 
 def _convert(x: Tensor, target: TensorType, non_blocking: bool = False) -> Tensor:
     source = x._type
+    if BATCHED in (source.device.kind, target.device.kind):
+        target = TensorType(rebased(source.device, target.device.base), target.dtype)
     if source is target:
         return x
     if x.__class__ is not Tensor and isinstance(x, Lifted):
         return x._linear("to", lambda v: _convert(v, target, non_blocking), (x,))  # type: ignore[no-any-return]
     copied: Tensor = (_to_copy_later if non_blocking else _to_copy)(x, source, target)
-    inside = copied._array.__class__ is BatchedArray and target.device.kind != BATCHED
-    if copied._type is not target and not inside:
+    if copied._type is not target:
         # Of a result of the class and dtype of its operand, a primitive takes the device to be too.
         copied._type = target
         if copied._node is not None:
@@ -151,7 +151,7 @@ def to(
         place = source.device if device is None else _open(device)
         target = TensorType(place, source.dtype if dtype is None else dtypes.to_dtype(dtype))
     if source.device.kind == BATCHED:  # there is no way out of vmap
-        target = TensorType(target.device.batched, target.dtype)
+        target = TensorType(rebased(source.device, target.device.base), target.dtype)
     order = "K" if memory_format is None else _order("to", memory_format)
     if source is not target:
         return _convert(input, target, bool(non_blocking))
@@ -374,7 +374,8 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 def _kept_order(x: Any) -> str:
     """For `copy`: to NumPy an expanded dimension is the innermost, to PyTorch it has no place."""
-    if 0 in x.strides and any(not s and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
+    strides = getattr(x, "strides", ())  # of a traced array there are none
+    if 0 in strides and any(not s and n > 1 for s, n in zip(strides, x.shape, strict=True)):
         return "C"
     return "K"
 

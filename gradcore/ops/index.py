@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..batching.array import BatchedArray, bottom
+from ..batching.namespace import namespace_of
 from ..device import Array
 from ..dtypes import bool_, float32, float64, int64
 from ..errors import (
@@ -23,7 +24,7 @@ from ..errors import (
     ShapeError,
 )
 from ..namespace import Namespace
-from ..op import OPS, primitive, promote, public, tensor_of, together
+from ..op import OPS, primitive, promote, public, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
 from .conversion import clone, to
@@ -809,7 +810,7 @@ def take_along_dim(
         ArgumentError: a place is out of range.
         DimensionError: `dim` is out of range.
     """
-    input, indices = together(tensor_of("take_along_dim", input), indices)
+    input = tensor_of("take_along_dim", input)
     places = _places("take_along_dim", indices, input, "indices")
     dim = dim if axis is None else axis
     if dim is None:
@@ -829,7 +830,7 @@ def take_along_dim(
         both = broadcast_shape("take_along_dim", ours, theirs)
         input = expand(input, (*both[:at], shape[at], *both[at:]))
         wide = (*both[:at], places.shape[at], *both[at:])
-        places = input._type.xp.broadcast_to(places, wide)
+        places = namespace_of(input._type.xp, places).broadcast_to(places, wide)
     return _gather(input, (places, at))
 
 

@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from .. import dtypes
-from ..batching.array import bottom
-from ..device import BATCHED, CPU, Array
+from ..batching.array import bottom, deepest
+from ..batching.namespace import batched, namespace_of
+from ..device import CPU, Array
 from ..errors import ArgumentError, DimensionError, DTypeError, ShapeError
 from ..mode import checked_indices, is_grad_enabled, quiet
-from ..op import Formula, common_device, primitive, promote, public, recorded, together
+from ..op import Formula, common_device, primitive, promote, public, recorded
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Lifted, Size, Tensor, wrap
 from .activation import WIDE, floating, log_softmax, logsigmoid, softmax
@@ -591,8 +592,9 @@ def _weight_array(name: str, x: Tensor, weight: Any, classes: int) -> Array | No
             f"{name}: weight tensor should be defined either for all {classes} classes or no "
             f"classes but got weight tensor of shape: {list(w._shape)}."
         )
-    if w._type is not x._type:
+    if w._type.dtype is not x._type.dtype or w._type.device is not x._type.device:
         common_device(name, (x, w))
+    if w._type.dtype is not x._type.dtype:
         raise DTypeError(
             f"{name}: expected weight to have the dtype of input, {x.dtype}, but found {w.dtype}."
         )
@@ -649,7 +651,7 @@ def _class_index(name: str, x: Tensor, target: Tensor, ignore_index: int) -> tup
         if some.all():
             counts = None
         _refuse_beyond(name, seen if counts is None else seen[some], shape[dim])
-    module = x._type.device.backend.module
+    module = common_device(name, (x, target)).backend.module
     if counts is not None:
         labels = module.where(counts, labels, 0)
     labels = labels.astype(np.int64, copy=False)
@@ -673,7 +675,7 @@ def _class_weights(x: Tensor, index: Any, counts: Any, dim: int, weight: Any) ->
     """The factor of each target: the weight of its class, 0 where it does not count."""
     labels = index[dim]
     if weight is not None:
-        factor = x._type.xp.getitem(weight, labels)
+        factor = namespace_of(x._type.xp, weight, labels).getitem(weight, labels)
         return factor if counts is None else factor * counts
     if counts is not None:
         return counts.astype(x._type.numpy)
@@ -691,7 +693,8 @@ def _picked(
     factor = _class_weights(logp, index, counts, dim, w)
     apply = _nll if logp.ndim <= 2 else _nll_2d
     with quiet():
-        return apply(logp, index, factor, counts, _weights_sum(logp._type.xp, factor, reduction))
+        divisor = _weights_sum(namespace_of(logp._type.xp, factor), factor, reduction)
+        return apply(logp, index, factor, counts, divisor)
 
 
 def _weights_sum(xp: Any, factor: Array, reduction: str) -> Any:
@@ -784,7 +787,6 @@ def nll_loss(
     if not x._shape:
         raise ShapeError("nll_loss: Expected 1 or more dimensions (got 0).")
     labels = tensor_argument("nll_loss", "target", 2, target)
-    x, labels, weight = together(x, labels, weight)
     with x._type.device.backend.at(x._type.device):
         if x._type.device.kind == 1 and not _is_variable(weight):
             return _by_kernel("nll_loss", x, labels, weight, ignore_index, reduction, 0.0, True)
@@ -959,17 +961,17 @@ def _smoothed(
         logp = log_softmax(x, dim)
         return _variable_weight(logp, weight, index, counts, dim, reduction, smoothing)
     factor = _class_weights(x, index, counts, dim, w)
-    module = x._type.device.backend.module
+    module = common_device("cross_entropy", (x, target)).backend.module
     q = module.full(x._shape, smoothing / classes, x._type.numpy)
     if w is not None:
         q = q * w.reshape((classes,) + (1,) * (x.ndim - dim - 1))
     if counts is not None:
         q = q * module.expand_dims(counts, dim)
-    if x._type.device.kind == BATCHED:
-        q = q + x._type.xp.put((1 - smoothing) * factor, index, x._shape)
+    if deepest((q, factor, index)) is not None:
+        q = q + batched.put((1 - smoothing) * factor, index, x._shape)
     else:
         q[index] += (1 - smoothing) * factor
-    divisor = _weights_sum(x._type.xp, factor, reduction)
+    divisor = _weights_sum(namespace_of(x._type.xp, factor), factor, reduction)
     logp = log_softmax(x, dim)
     if counts is None or reduction != "mean":
         return _soft(logp, wrap(q), dim, divisor)
@@ -1136,7 +1138,6 @@ def _by_steps(
     t = tensor_argument("cross_entropy", "target", 2, target)
     if not x._shape:
         raise ShapeError("cross_entropy: Expected 1 or more dimensions (got 0).")
-    x, t, weight = together(x, t, weight)
     soft = t._type.dtype.is_floating_point and t._shape == x._shape
     if x._type.device.kind == 1 and not soft and not _is_variable(weight):
         return _by_kernel("cross_entropy", x, t, weight, ignore_index, reduction, smoothing, False)

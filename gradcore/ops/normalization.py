@@ -18,7 +18,7 @@ from .. import dtypes
 from ..device import CPU, Array, TensorType
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 from ..mode import is_grad_enabled
-from ..op import common_device, primitive, public, recorded, together
+from ..op import common_device, primitive, public, recorded
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, wrap
 from .activation import WIDE, floating
@@ -92,20 +92,23 @@ def _parameter_type(name: str, x: Tensor, given: dict[str, Tensor | None]) -> Te
         DTypeError: one has another dtype.
     """
     kind = x._type
-    found: TensorType | None = None
+    half = kind.dtype is dtypes.float16
+    found: dtypes.dtype | None = None
     for argument, t in given.items():
-        if t is None or t._type is found:
+        if t is None:
             continue
         common_device(name, (x, t))
-        half = kind.dtype is dtypes.float16
-        if found is not None or not (t._type is kind or (half and t._type.dtype is dtypes.float32)):
+        own = t._type.dtype
+        if own is found:
+            continue
+        if found is not None or not (own is kind.dtype or (half and own is dtypes.float32)):
             raise DTypeError(
                 f"{name}: mixed dtype: expected all parameters to have the dtype of input, "
                 f"{x.dtype}{', or all to have gradcore.float32' if half else ''}, and {argument} "
                 f"has {t.dtype}."
             )
-        found = t._type
-    return kind if found is None else found
+        found = own
+    return TensorType(kind.device.base, found or kind.dtype)
 
 
 # over the last dimensions -----------------------------------------------------------------------
@@ -445,7 +448,6 @@ def layer_norm(
     if bias is not None:
         b = _affine_parameter("layer_norm", "bias", 4, bias, x, axes)
     if w is None or b is None or not w._type is b._type is kind:
-        x, w, b = together(x, w, b)
         kind = _parameter_type("layer_norm", x, {"weight": w, "bias": b})
         w = _absent(kind) if w is None else w
         b = _absent(kind) if b is None else b
@@ -503,14 +505,13 @@ def rms_norm(
         w = _absent(kind)
     else:
         w = _affine_parameter("rms_norm", "weight", 3, weight, x, axes)
-    if w._type is not kind:
-        x, w = together(x, w)
-        kind = x._type
     if eps is None:
         eps = _EPSILON[kind.dtype]
-    if kind.dtype.is_floating_point and (
-        w._type is kind
-        or (kind.dtype is dtypes.float16 and w._type is TensorType(kind.device, dtypes.float32))
+    own = w._type.dtype
+    if (
+        kind.dtype.is_floating_point
+        and w._type.device.base is kind.device.base
+        and (own is kind.dtype or (kind.dtype is dtypes.float16 and own is dtypes.float32))
     ):
         return _rms_norm(x, w, axes, eps, [])
     if kind.dtype is dtypes.float16:
@@ -836,7 +837,6 @@ def batch_norm(
         )
     w = _channel_parameter("weight", 2, weight, channels)
     b = _channel_parameter("bias", 3, bias, channels)
-    x, w, b, mean, var = together(x, w, b, mean, var)
     kind = _parameter_type(
         "batch_norm", x, {"weight": w, "bias": b, "running_mean": mean, "running_var": var}
     )

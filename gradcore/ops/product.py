@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
-from ..op import operand, primitive, promote, public, together
+from ..op import operand, primitive, promote, public
 from ..samples import bad, sample
 from ..tensor import Tensor, as_view, canonical_dim
 from .creation import eye
@@ -90,13 +90,14 @@ def _pair(name: str, input: Any, other: Any) -> tuple[Tensor, Tensor]:
             raise ArgumentTypeError(
                 f"{name}(): argument {position} must be Tensor, not {type(v).__name__}."
             )
-    a, b = together(a, b)
     if a._type is not b._type:
-        if a._type.device is not b._type.device:
+        if a._type.device.base is not b._type.device.base:
             raise DeviceError(
                 f"{name}: Expected all tensors to be on the same device, but found at least two "
                 f"devices, {a.device} and {b.device}!"
             )
+        if a._type.dtype is b._type.dtype:  # one is a batch
+            return a, b
         raise DTypeError(
             f"{name}: expected m1 and m2 to have the same dtype, but got: {a.dtype} != {b.dtype}. "
             "Cast one with .to(dtype)."

@@ -30,7 +30,7 @@ from ..graph import (
 )
 from ..mode import is_grad_enabled
 from ..namespace import Namespace
-from ..op import Formula, primitive, promote, public, recorded, tensor_of
+from ..op import Formula, common_device, primitive, promote, public, recorded, tensor_of
 from ..samples import bad, sample
 from ..tensor import Lifted, Tensor, as_view, canonical_dim, new_tensor, outermost
 from .conversion import clone, to
@@ -1241,7 +1241,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         lifted = outermost(tensors)
         if lifted is not None:
             return lifted._linear("cat", lambda *parts: cat(parts, dim), tensors)  # type: ignore[no-any-return]
-        kind = tensors[0]._type
+        kind = TensorType(common_device("cat", tensors), tensors[0]._type.dtype)
         arrays = [x._array for x in tensors]
         recording = True
     assert kind is not None
@@ -1372,7 +1372,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
         lifted = outermost(tensors)
         if lifted is not None:
             return lifted._linear("stack", lambda *parts: stack(parts, dim), tensors)  # type: ignore[no-any-return]
-        kind = tensors[0]._type
+        kind = TensorType(common_device("stack", tensors), tensors[0]._type.dtype)
     shape = tensors[0]._shape
     for number, x in enumerate(tensors):
         if x._shape != shape:

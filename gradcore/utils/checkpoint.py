@@ -22,6 +22,7 @@ from ..autograd import backward
 from ..autograd.function import Function
 from ..autograd.graph import saved_tensors_hooks
 from ..batching.array import BatchedArray, Level, levels_of
+from ..device import type_of
 from ..engine import Walk, WalkWanted
 from ..errors import ArgumentError, GraphError
 from ..graph import SEQUENCE, Node, where
@@ -273,7 +274,7 @@ def _at_levels(t: Tensor, levels: list[Level]) -> Tensor:
         array = array.inner
     for level in reversed(levels):
         array = BatchedArray(level, array)
-    return new_tensor(array, t._type, t._shape)
+    return new_tensor(array, type_of(array), t._shape)
 
 
 def _same(t: Tensor) -> Tensor:
