@@ -240,7 +240,10 @@ def write(
             or _any_requires_grad(args, kwargs)
         ):
             check_writable(t, False, may_overlap)
-            direct(t._array)
+            try:
+                direct(t._array)
+            except TypeError:  # no loop for the dtype: the operation itself says what it takes
+                return _write(t, function, args, kwargs, may_overlap)
             count_write(t)
             _follow_silent_write(t)
             return t

@@ -209,7 +209,15 @@ def saved_otherwise(
     if walked(theirs, PHRASES[3], "has been detached in-place"):
         return True
     less = "inputs=" in step.code or any(f in s.code for f in SAVES_LESS for s in program)
-    return walked(theirs) and less
+    return stopped_a_walk(theirs, step) and less
+
+
+def is_written_twice(error: Exception, step: Step) -> bool:
+    """Whether PyTorch refuses to write back what `x[index] += y` has written already.
+
+    It does where the index is all of a view and the first write has given it a history.
+    """
+    return PHRASES[0] in str(error) and "] " in step.code and "= " in step.code
 
 
 def phrases(error: Exception) -> list[str]:
@@ -408,6 +416,8 @@ def check(program: Program, ours: Any = None, theirs: Any = None) -> Failure | N
             if saved_otherwise(error, expected, program, step):
                 a.forget()
                 b.forget()
+                continue
+            if error is None and expected is not None and is_written_twice(expected, step):
                 continue
             text = compared_errors(error, expected)
             if text:
@@ -722,9 +732,11 @@ class Generator:
             elif kind == 1:
                 self.assign(f"lib.where({x} > {y}, {x}, {y})")
             elif kind == 2:
-                self.assign(f"{x} / ({y}.square() + 0.5)")
+                # Away from the cut of atan2, where the sign of zero decides.
+                form = self.one("{} / ({}.square() + 0.5)", "lib.atan2({}, {}.abs() + 0.5)")
+                self.assign(form.format(x, y))
             elif kind == 3:
-                self.assign(f"lib.{self.one('atan2', 'logaddexp', 'hypot')}({x}, {y})")
+                self.assign(f"lib.{self.one('logaddexp', 'hypot')}({x}, {y})")
             else:
                 self.assign(f"lib.where({x} > {self.number()}, {x}, {self.one(y, self.number())})")
 
@@ -986,7 +998,7 @@ class Generator:
         if kind == 5:
             return f"{x}.{self.one('zero_()', f'fill_({self.number()})')}"
         if kind == 6:
-            data = ".data" if self.chance(0.1) else ""
+            data = ".data" if self.value(x).is_leaf and self.chance(0.2) else ""
             return f"{x}{data}.copy_({self.fitting(shape, x)})"
         if kind == 7:
             return f"{x}.masked_fill_({x} > {self.number()}, {self.number()})"

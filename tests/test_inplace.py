@@ -134,6 +134,30 @@ def test_real_and_imaginary_parts_are_written_apart():
     assert x.grad.tolist() == [3.0, 3.0]
 
 
+UNARY = sorted({n for n, op in FORMS.items() if op.kind == "unary"} - {"bitwise_not_"})
+
+
+def test_a_form_without_a_loop_for_the_dtype_says_what_the_operation_says():
+    x = gd.ones(2)
+    with pytest.raises(RuntimeError, match="bitwise_not: not implemented for float32"):
+        x.bitwise_not_()
+    assert x._version == 0
+    assert x.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_a_column_is_written_where_it_is(name):
+    form = getattr(gd.Tensor, name)
+    for dtype, width in itertools.product((gd.float32, gd.float64), (1, 2, 3, 4, 8, 16)):
+        whole = gd.linspace(0.2, 0.8, 5 * width).to(dtype).reshape(5, width)
+        before = whole.clone()
+        with np.errstate(invalid="ignore"):
+            expected = form(whole[:, 0].clone())
+            form(whole[:, 0])
+        np.testing.assert_allclose(whole[:, 0].numpy(), expected.numpy(), rtol=1e-6)
+        assert (whole[:, 1:] == before[:, 1:]).all()
+
+
 def test_what_a_failed_write_leaves_is_what_was():
     x = leaf(1.0, 2.0)
     y = x * 1

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..batching.array import deepest
 from ..batching.namespace import batched
-from ..device import is_array
+from ..device import Array, is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 from ..inplace import overwrite, rearrange, write
 from ..op import OPS, Op, primitive, promote, public
@@ -406,7 +406,8 @@ def _in_place(name: str, function: Callable[..., Any], op: Op) -> Callable[..., 
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if ufunc is not None and not kwargs and self._type.recordable:
             if not args and ufunc.nin == 1:
-                return write(self, function, args, None, lambda a: ufunc(a, a))
+                run = _negate if ufunc is np.negative else lambda a: ufunc(a, a)
+                return write(self, function, args, None, run)
             if len(args) == 1 and ufunc.nin == 2:
                 raw = _same_kind(self, args[0])
                 if raw is not None:
@@ -415,6 +416,14 @@ def _in_place(name: str, function: Callable[..., Any], op: Op) -> Callable[..., 
 
     _name(call, name, function, "Write what `{}` gives into this Tensor, and return it.")
     return call
+
+
+def _negate(a: Array) -> None:
+    # NumPy 2.4 reads from wrong places where it writes to some strides, 64 bytes of float64.
+    if a.flags.forc:
+        np.negative(a, a)
+    else:
+        a[...] = np.negative(a)
 
 
 def _same_kind(x: Tensor, other: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
-from ..device import BATCHED, CPU, Array, Device, TensorType, cupy_backend, rebased
+from ..device import BATCHED, CPU, Device, TensorType, cupy_backend, rebased
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
 from ..samples import bad, sample
