@@ -1112,6 +1112,8 @@ class Generator:
         if x is None:
             return
         candidates = [n for n in self.targets() if self.value(n).requires_grad or self.chance(0.01)]
+        if not candidates:
+            return
         inputs = self.random.sample(candidates, min(len(candidates), self.random.randint(1, 3)))
         create = self.twice and self.chance(0.7)
         arguments = [x, f"[{', '.join(inputs)}]"]

@@ -1191,7 +1191,6 @@ _repeat = linear(
     lambda xp, x, how: x.repeat(*how),
     lambda xp, g, x_shape, how: _sum_of_repeated(xp, g, x_shape, *how),
     "RepeatInterleaveBackward0",
-    holds_arrays=True,
 )
 
 

@@ -1,0 +1,134 @@
+"""What operations save: a second backward, and a backward after a write, raise as in PyTorch.
+
+Where gradcore saves less than PyTorch it raises less: the gradient must be right then. Where it
+saves something else, and so raises where PyTorch does not, the operation is listed.
+"""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import gradcore as gd
+import oracle
+from gradcore.op import OPS
+
+WRITTEN, FREED = "modified by an inplace operation", "backward through the graph a second time"
+
+STRICTER = {
+    "div": "its result rounded, of which the divisor's gradient is made",
+    "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
+    "matmul": "operands of more dimensions than two, which PyTorch copies into a matrix",
+    "max": "a 0-d operand along its dimension",
+    "min": "a 0-d operand along its dimension",
+    "nn.functional.cross_entropy": "the probabilities",
+    "nn.functional.l1_loss": "the operands, not their difference",
+    "nn.functional.logsigmoid": "the result, not the operand",
+    "nn.functional.mse_loss": "the operands, not their broadcasts",
+    "nn.functional.scaled_dot_product_attention": "the keys, which PyTorch has scaled",
+    "nn.functional.smooth_l1_loss": "the operands, not their broadcasts",
+    "nn.functional.softplus": "the result, not the operand",
+    "take_along_dim": "the index, which PyTorch broadcasts",
+}
+"""What gradcore saves where PyTorch saves something else, or nothing."""
+
+LESS = {
+    "div": "a divisor that is a number",
+    "mul": "a factor that is a number",
+    "true_divide": "a divisor that is a number",
+    "repeat_interleave": "the repeats",
+    "sgn": "of real values nothing",
+}
+"""What is freed in PyTorch only."""
+
+BACKWARD_FAILS = {"floor_divide", "scatter_add"}
+
+PATHS = sorted(
+    path
+    for path, op in OPS.items()
+    if op.samples is not None and op.differentiable and path[0] != "_"
+)
+
+
+def run(lib, function, arguments, touched=None, walks=1):
+    """The gradients, or in words why there are none.
+
+    Args:
+        touched: what is written to before backward: the number of an operand, or "result".
+        walks: how often backward is called.
+    """
+    args, kwargs, tensors = arguments
+    copies = {id(t): t.clone() for t in tensors}
+    replace = lambda v: copies.get(id(v), v) if isinstance(v, lib.Tensor) else v
+    args, kwargs = oracle.mapped(args, replace), oracle.mapped(kwargs, replace)
+    try:
+        results = oracle.flat(function(*args, **kwargs))
+    except Exception:
+        return "not run"
+    results = [y for y in results if isinstance(y, lib.Tensor) and y.requires_grad]
+    if not results:
+        return "not run"
+    if touched is not None:
+        t = results[0] if touched == "result" else copies[id(tensors[touched])]
+        try:
+            with lib.no_grad():
+                t.copy_(lib.zeros_like(t) if t.dtype != lib.bool else ~t)
+        except Exception:
+            return "not run"
+    seeds = [lib.full_like(y, 0.5) for y in results]
+    try:
+        for _ in range(walks):
+            lib.autograd.backward(results, seeds)
+    except RuntimeError as error:
+        found = [words for words in (WRITTEN, FREED) if words in str(error)]
+        return found[0] if found else "fails"
+    return [None if t.grad is None else oracle.array(t.grad) for t in tensors]
+
+
+def both(torch, path, sample, **options):
+    ours = run(gd, OPS[path].call, oracle.ours(sample), **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        function = oracle.torch_function(torch, path)
+        theirs = run(torch, function, oracle.theirs(torch, sample), **options)
+    return ours, theirs
+
+
+def same(a, b):
+    return all(x is y or np.allclose(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("path", PATHS)
+def test_a_second_backward_raises_where_it_does_in_pytorch(torch, path):
+    if oracle.torch_function(torch, path) is None:
+        pytest.skip("PyTorch has no such function")
+    for sample in oracle.samples(path):
+        with np.errstate(all="ignore"):
+            ours, theirs = both(torch, path, sample, walks=2)
+        if "not run" in (ours, theirs) or path in BACKWARD_FAILS:
+            continue
+        if theirs == FREED:
+            assert ours == FREED or path in LESS, sample
+        else:
+            assert isinstance(ours, list) or path in STRICTER, sample
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("path", PATHS)
+def test_a_write_to_what_is_saved_raises_or_changes_no_gradient(torch, path):
+    if oracle.torch_function(torch, path) is None:
+        pytest.skip("PyTorch has no such function")
+    for sample in oracle.samples(path):
+        tensors = oracle.ours(sample)[2]
+        with np.errstate(all="ignore"):
+            right = run(gd, OPS[path].call, oracle.ours(sample))
+            for touched in ("result", *range(len(tensors))):
+                ours, theirs = both(torch, path, sample, touched=touched)
+                if "not run" in (ours, theirs) or path in BACKWARD_FAILS:
+                    continue
+                if isinstance(ours, list):
+                    assert same(ours, right), (sample, touched)
+                else:
+                    assert ours == WRITTEN, (sample, touched)
+                    assert not isinstance(theirs, list) or path in STRICTER, (sample, touched)
