@@ -428,6 +428,10 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
     y = function(before, *args)
     if y is not before and getattr(y, "_view", None) is None:
         as_view(y, before, lambda x, more: function(x, *more), args)
+    if view is None and y._node is None and not _has_views(t):
+        t._array, t._shape = y._array, y._shape
+        note_write(t._array)
+        return t
     # `before` takes its place: as the base of its views, and as a view of its base.
     if view is not None and view.parent is not None:
         views = view.parent._views
@@ -444,9 +448,12 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
         _replace_node(t, y._node)
     if y is not before:
         t._view = y._view
-        t._view.creation = None if view is None else view.creation
         before._views.append(weakref.ref(t))
     return t
+
+
+def _has_views(t: Tensor) -> bool:
+    return any(held() is not None for held in getattr(t, "_views", ()))
 
 
 # histories -------------------------------------------------------------------------------------

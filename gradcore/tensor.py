@@ -296,6 +296,10 @@ class Tensor(Operations):
     def detach(self) -> Tensor:
         """The same values without their history: a new leaf that shares memory and version."""
         t = new_tensor(self._array, self._type, self._shape)
+        if getattr(self, "_view", None) is not None:
+            alone = getattr(root_of(self), "_view", None)
+            if alone is not None:  # what `data` gave, which counts its own writes: this one too
+                t._view = alone
         if WATCHERS:
             inherit_inference(t, self)
         return t

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from .. import dtypes
-from ..device import BATCHED, CPU, Array, Device, TensorType, cupy_backend, rebased
+from ..device import BATCHED, CPU, Device, TensorType, cupy_backend, rebased
 from ..errors import ArgumentError, ArgumentTypeError
 from ..op import primitive, public
 from ..samples import bad, sample
@@ -372,7 +372,7 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     return copied
 
 
-def _kept_order(x: Array) -> str:
+def _kept_order(x: Any) -> str:
     """For `copy`: to NumPy an expanded dimension is the innermost, to PyTorch it has no place."""
     strides = getattr(x, "strides", ())  # of a traced array there are none
     if 0 in strides and any(not s and n > 1 for s, n in zip(strides, x.shape, strict=True)):
