@@ -743,9 +743,10 @@ class Generator:
             name, d = self.new_name(), self.dim(shape)
             self.emit(f"{name} = {x}.{self.one('max', 'min')}({d}).values", [name])
             return
-        which = self.one(
-            "sum", "sum", "mean", "amax", "amin", "logsumexp", "norm", "prod", "var", "std"
-        )
+        options = ["sum", "sum", "mean", "amax", "amin", "logsumexp", "norm", "var", "std"]
+        if not self.twice:
+            options.append("prod")  # PyTorch's first derivative needs the result
+        which = self.one(*options)
         if not shape or (self.chance(0.3) and which != "logsumexp"):
             which = "sum" if which == "prod" and math.prod(shape) < 2 else which
             self.assign(f"{x}.{which}({'0' if which == 'logsumexp' else ''})")
@@ -938,7 +939,12 @@ class Generator:
                 return
             quiet = False  # its function would be handed a gradient of the new shape
         makes: tuple[str, ...] = ()
-        if not quiet and "=" not in code.replace("=True", "") and self.chance(0.1):
+        if (
+            not quiet
+            and ".data" not in code
+            and "=" not in code.replace("=True", "")
+            and self.chance(0.1)
+        ):
             makes = (self.new_name(),)
             code = f"{makes[0]} = {code}"
         step = f"{'with lib.no_grad(): ' if quiet else ''}{code}"
@@ -1148,8 +1154,8 @@ class Generator:
             if leaf is not None:
                 # PyTorch goes on to call the base of a view a leaf that requires grad.
                 flag = "" if self.in_place else self.one("", "False")
-                if self.in_place and self.shares(leaf):
-                    return
+                if (self.in_place and self.shares(leaf)) or self.twice:
+                    return  # to what has saved it PyTorch says so afterwards
                 self.emit(f"{leaf}.requires_grad_({flag})", (), keep=self.chance(0.3))
         elif kind == 3:
             leaf = self.pick(lambda t: t.is_leaf and t.grad is not None)
