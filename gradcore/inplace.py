@@ -428,9 +428,11 @@ def rearrange(t: Tensor, function: Callable[..., Tensor], args: tuple[Any, ...])
     y = function(before, *args)
     if y is not before and getattr(y, "_view", None) is None:
         as_view(y, before, lambda x, more: function(x, *more), args)
-    if view is None and y._node is None and not _has_views(t):
+    if view is None and not _has_views(t):
         t._array, t._shape = y._array, y._shape
         note_write(t._array)
+        if y._node is not None:
+            _replace_node(t, y._node)
         return t
     # `before` takes its place: as the base of its views, and as a view of its base.
     if view is not None and view.parent is not None:
