@@ -12,7 +12,7 @@ import numpy as np
 
 from ..batching.array import BatchedArray, bottom
 from ..batching.namespace import namespace_of
-from ..device import Array
+from ..device import Array, is_array
 from ..dtypes import bool_, float32, float64, int64
 from ..errors import (
     ArgumentError,
@@ -164,13 +164,26 @@ _index_some = linear(
     not_indexed,
     holds_arrays=True,
 )
-_put = linear(
-    "index_put",
-    lambda xp, x, into: xp.put(x, *into),
-    lambda xp, g, into: xp.getitem(g, into[0]),
-    "IndexPutBackward0",
-    holds_arrays=True,
-)
+
+
+def _putting(holds_arrays: bool) -> Callable[[Any, Any], Tensor]:
+    return linear(
+        "index_put",
+        lambda xp, x, into: xp.put(x, *into),
+        lambda xp, g, into: xp.getitem(g, into[0]),
+        "IndexPutBackward0",
+        holds_arrays=holds_arrays,
+    )
+
+
+_put = _putting(True)
+_put_part = _putting(False)
+
+
+def _put_face(v: Tensor, index: Index, shape: Shape) -> Tensor:
+    raw = _plain(index)
+    items = raw if isinstance(raw, tuple) else (raw,)
+    return (_put if any(map(is_array, items)) else _put_part)(v, (raw, tuple(shape)))
 
 
 def _plain(index: Index) -> Index:
@@ -221,7 +234,7 @@ def _samples(make: Maker) -> list[Sample]:
     methods=("__getitem__",),
     numpy={
         "getitem": lambda x, index: _index(x, _plain(index)),
-        "put": lambda v, index, shape: _put(v, (_plain(index), tuple(shape))),
+        "put": _put_face,
     },
     kind="primitive",
     samples=_samples,
