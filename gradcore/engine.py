@@ -571,13 +571,11 @@ _FILLING: Final = threading.RLock()
 
 def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
     """Add cotangents to the `.grad` of leaves; memory is shared with nothing else."""
-    if any(not leaf._requires_grad for leaf in leaves):  # it was a leaf that does when it was used
-        leaves = {leaf: g for leaf, g in leaves.items() if leaf._requires_grad}
     hooked: list[tuple[Tensor, Any]] = []
     if Hooks.on_leaves:
         with set_grad_enabled(record):
             for leaf, g in leaves.items():
-                hooks = getattr(leaf, "_hooks", None)
+                hooks = getattr(leaf, "_hooks", None) if leaf._requires_grad else None
                 if hooks is None or not (hooks.before or hooks.after or hooks.accumulated):
                     continue
                 (t,) = run_before(hooks.before, (_as_tensor(g, leaf._type, record),))
@@ -931,7 +929,8 @@ def _backward_method(
     if create_graph or inputs is not None or levels():
         backward(self, gradient, retain_graph, create_graph, inputs)
     else:
-        _check_no_vmap()
+        if batch_levels():
+            _check_no_vmap()
         root = self._node or self, _seed(self, gradient, 0, False)
         _fill_leaves(_walk_silently((root,), bool(retain_graph)), False)
 
