@@ -6,7 +6,6 @@ computes is checked for nan. `autograd.detect_anomaly` switches it.
 
 from __future__ import annotations
 
-import traceback
 import warnings
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -28,6 +27,13 @@ __all__ = [
     "is_anomaly_enabled",
     "set_anomaly_enabled",
 ]
+
+
+def _stack(frame: Any) -> list[str]:
+    """The lines of the calls that lead to a frame."""
+    import traceback  # here, since importing it takes as long as much of gradcore
+
+    return traceback.format_stack(frame)
 
 
 class _Anomaly(NamedTuple):
@@ -73,7 +79,7 @@ class _Watcher:
         """Note the traceback, and what has induced it, where `node` and users find them."""
         if _anomaly.get() is not None:
             frame, _ = outside(getframe(1))
-            node.metadata["traceback_"] = traceback.format_stack(frame)
+            node.metadata["traceback_"] = _stack(frame)
             parent = evaluated.get()
             if parent is not None:
                 node.metadata["parent_"] = parent
@@ -114,7 +120,7 @@ def check_roots(cotangents: Iterable[Any]) -> None:
         for number, g in enumerate(cotangents):
             if _has_nan(g):
                 frame, _ = outside(getframe(1))
-                _warn_with_trace("GraphRoot", traceback.format_stack(frame))
+                _warn_with_trace("GraphRoot", _stack(frame))
                 raise GraphError(
                     f"Function 'GraphRoot' returned nan values in its {number}th output."
                 )
