@@ -17,6 +17,7 @@ from ..batching.namespace import batched
 from ..device import Array, is_array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, GraphError, ShapeError
 from ..inplace import overwrite, rearrange, write
+from ..mode import checked_indices
 from ..op import OPS, Op, primitive, promote, public
 from ..random import Generator, default_generator
 from ..samples import bad, sample
@@ -250,8 +251,16 @@ def _index_shape(x: Tensor, index: Any) -> tuple[int, ...]:
     small = np.broadcast_to(np.zeros((), bool), x._shape)
     if deepest(index) is not None:
         return tuple(batched.getitem(small, index).shape)
-    host = tuple([i.get() if hasattr(i, "get") else i for i in index])
-    return tuple(small[host].shape)
+    return tuple(small[tuple([_on_host(item) for item in index])].shape)
+
+
+def _on_host(item: Any) -> Any:
+    """An item of an index, as far as the shape of what it names needs it on the host."""
+    if not hasattr(item, "get"):
+        return item
+    if item.dtype == np.bool_ or checked_indices.get():
+        return item.get()
+    return np.zeros(item.shape, np.int64)
 
 
 @public(

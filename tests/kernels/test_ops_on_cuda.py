@@ -78,7 +78,7 @@ MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
 
 def waits(path, number):
     """Whether a sample needs the host to wait for the device."""
-    if path == "Tensor.__getitem__":
+    if path in ("Tensor.__getitem__", "index_put"):
         return any(a.dtype == bool or not a.ndim for a in arrays_of(path, number))
     return path in LOOKS_AT_VALUES | MOVES
 
