@@ -623,13 +623,14 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
             held._array = _added(held, g)
         else:
             total = held._array
-            if total.shape != g.shape:  # the leaf was rearranged in place
-                raise ShapeError(
-                    f"output with shape {list(total.shape)} doesn't match the broadcast shape "
-                    f"{list(g.shape)}: the gradient held has another shape than the leaf."
-                )
             if _writeable(total):
-                total += g
+                try:
+                    total += g
+                except ValueError as error:  # the leaf was rearranged in place
+                    raise ShapeError(
+                        f"output with shape {list(total.shape)} doesn't match the broadcast shape "
+                        f"{list(g.shape)}: the gradient held has another shape than the leaf."
+                    ) from error
                 # Views see the sum, as in PyTorch; a graph that has saved it must notice.
                 if references(total) > _SOLE or total.base is not None or held._node is not None:
                     note_write(total)
@@ -648,8 +649,9 @@ def _added(held: Tensor, g: Any) -> Array:
 
 def _writeable(array: Array) -> bool:
     """Whether `array` can be added to in place: each element has a place of its own."""
-    own = array.flags.forc or array.size < 2 or 0 not in array.strides
-    return bool(own and array.flags.writeable)
+    flags = array.flags
+    own = flags.forc or array.size < 2 or 0 not in array.strides
+    return bool(own and flags.writeable)
 
 
 # what users call -----------------------------------------------------------------------------
