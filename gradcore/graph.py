@@ -58,13 +58,16 @@ _ROOTS: Final = tuple(
     for name in (__package__ or "", "numpy")
 )
 
-INNER: Final = {
-    os.path.join(directory, file)
-    for directory, _, files in os.walk(_ROOTS[0])
-    for file in files
-    if file.endswith(".py")
-}
-"""gradcore's own source files."""
+
+class _Inner(dict[str, bool]):
+    """By source file, whether it is one of gradcore's own or of NumPy's."""
+
+    def __missing__(self, filename: str) -> bool:
+        found = self[filename] = filename.startswith(_ROOTS)
+        return found
+
+
+INNER: Final = _Inner()
 
 getframe: Final = sys._getframe
 
@@ -78,8 +81,7 @@ def outside(frame: FrameType) -> tuple[FrameType, CodeType]:
     global _last
     code = frame.f_code
     while code is not _last:
-        name = code.co_filename
-        if name not in INNER and (name in _OUTER or not _is_inner(name)):
+        if not INNER[code.co_filename]:
             _last = code
             break
         if code is ENGINE[0]:
@@ -99,20 +101,6 @@ ENGINE: Final[list[CodeType | None]] = [None]
 
 walk_site: ContextVar[FrameType | None] = ContextVar("gradcore_walk_site", default=None)
 """The user's frame that called backward, while a pass is recorded: it need not be found again."""
-
-
-_OUTER: Final[set[str]] = set()
-"""The users' source files that were met."""
-
-
-def _is_inner(filename: str) -> bool:
-    if filename in INNER:
-        return True
-    if filename.startswith(_ROOTS):
-        INNER.add(filename)
-        return True
-    _OUTER.add(filename)
-    return False
 
 
 def where(node: object) -> str:

@@ -719,7 +719,7 @@ def unary(
                 frame = getframe(1)
                 code = frame.f_code
                 if code is not last:
-                    if code.co_filename in INNER:
+                    if INNER[code.co_filename]:
                         frame, code = outside(frame)
                     else:
                         last = code
@@ -865,7 +865,7 @@ def _binary_call(op: _Elementwise, general: Callable[..., Tensor]) -> Callable[.
         frame = getframe(1)
         code = frame.f_code
         if code is not last:
-            if code.co_filename in INNER:
+            if INNER[code.co_filename]:
                 frame, code = outside(frame)
             else:
                 last = code
