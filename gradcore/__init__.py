@@ -8,7 +8,7 @@ import importlib as _importlib
 import math as _math
 import typing as _typing
 
-from . import cuda, random
+from . import random
 from .anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from .device import Device, device
 from .dtypes import (
@@ -64,7 +64,7 @@ from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, s
 from .tensor import Size, Tensor, is_inference
 
 if _typing.TYPE_CHECKING:
-    from . import autograd, debug, func, nn, optim, serialization, testing, utils
+    from . import autograd, cuda, debug, func, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse
     from .serialization import load, save
@@ -85,7 +85,18 @@ e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 
 _LAZY = frozenset(
-    {"autograd", "debug", "func", "fusion", "nn", "optim", "serialization", "testing", "utils"}
+    {
+        "autograd",
+        "cuda",
+        "debug",
+        "func",
+        "fusion",
+        "nn",
+        "optim",
+        "serialization",
+        "testing",
+        "utils",
+    }
 )
 _LAZY_FUNCTIONS = {
     "elementwise_kernel": "fusion",
