@@ -693,7 +693,9 @@ class Generator:
         t = self.value(x).detach()
         largest = t.abs().max().item() if t.numel() else 0.0
         smallest = t.min().item() if t.numel() else 1.0
-        options = [*SMOOTH, *SMOOTH, *KINKED]
+        options = [*SMOOTH, *SMOOTH]
+        if self.value(x).is_leaf or ((2 * t - (2 * t).round()).abs() > 1e-6).all():
+            options += KINKED  # elsewhere the last bit decides
         if largest < 4:
             options += GROWING
         if smallest > 1e-2:
