@@ -471,8 +471,8 @@ def set_history(t: Tensor, node: Node) -> None:
     if root is not t:
         edges = (node,) if root._node is None else (root._node, node)
         pullback = _SLICES_OF_CONSTANT if root._node is None else _SLICES
-        array = root._array
-        _replace_node(root, new_node(pullback, edges, (_chain_to(t), array.strides), root._type))
+        saved = (_chain_to(t), root._array.strides)
+        _replace_node(root, new_node(pullback, edges, saved, root._type))
     _refresh_views(root)
 
 
@@ -563,11 +563,11 @@ def _in_order(g: Array, strides: tuple[int, ...], xp: Any) -> Array:
 def _outside(xp: Any, g: Any, saved: tuple[Chain, tuple[int, ...]]) -> Any:
     """The cotangent of a base: zero where a view of it was written."""
     chain, strides = saved
-    h = g._array if xp is recorded else g
-    h = _in_order(h, strides, xp) if xp is not recorded else _in_order(h, strides, g._type.xp)
     if xp is not recorded:
+        h = _in_order(g, strides, xp)
         _clear(chain, h)
         return h
+    h = _in_order(g._array, strides, g._type.xp)
     h[...] = 1 + 1j if g._type.dtype.is_complex else 1
     _clear(chain, h)
     keep: Any = lambda part, places: xp.keep(part, wrap(g._type.asarray(places != 0)))
