@@ -602,6 +602,13 @@ def _fill_leaves(leaves: dict[Any, Any], record: bool) -> None:
 def _fill_raw(leaves: dict[Tensor, Any]) -> None:
     references = sys.getrefcount
     made: list[tuple[Tensor, Tensor]] = []
+    for leaf in leaves:
+        held = leaf._grad
+        if held is not None and held._shape is not leaf._shape and held._shape != leaf._shape:
+            raise ShapeError(  # before anything is filled: the leaf was rearranged in place
+                f"output with shape {list(held._shape)} doesn't match the broadcast shape "
+                f"{list(leaf._shape)}: the gradient held has another shape than the leaf."
+            )
     while leaves:
         leaf, g = leaves.popitem()
         if not leaf._requires_grad:  # no more: it was switched off since
@@ -624,13 +631,7 @@ def _fill_raw(leaves: dict[Tensor, Any]) -> None:
         else:
             total = held._array
             if _writeable(total):
-                try:
-                    total += g
-                except ValueError as error:  # the leaf was rearranged in place
-                    raise ShapeError(
-                        f"output with shape {list(total.shape)} doesn't match the broadcast shape "
-                        f"{list(g.shape)}: the gradient held has another shape than the leaf."
-                    ) from error
+                total += g
                 # Views see the sum, as in PyTorch; a graph that has saved it must notice.
                 if references(total) > _SOLE or total.base is not None or held._node is not None:
                     note_write(total)

@@ -340,3 +340,14 @@ def test_the_policy_is_put_back_and_says_what_it_takes():
     y.add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         z.backward()
+
+
+def test_a_gradient_of_another_shape_than_its_leaf_raises_before_any_is_filled():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    (x * y).sum().backward()
+    before = x.grad.tolist(), y.grad.tolist()
+    with gd.no_grad():
+        y.unsqueeze_(0)
+    with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+        (x * y).sum().backward()
+    assert (x.grad.tolist(), y.grad.tolist()) == before
