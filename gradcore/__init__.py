@@ -62,6 +62,8 @@ from .ops.assign import *  # after the others: it makes their in-place forms
 from .printing import get_printoptions, set_printoptions
 from .random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from .tensor import Size, Tensor, is_inference
+from . import late as _late  # after all the others
+from .op import declare_all as _declare_all
 
 if _typing.TYPE_CHECKING:
     from . import autograd, cuda, debug, func, nn, optim, serialization, testing, utils
@@ -112,4 +114,13 @@ def __getattr__(name: str) -> _typing.Any:
         return _importlib.import_module(f"{__name__}.{name}")
     if name in _LAZY_FUNCTIONS:
         return getattr(_importlib.import_module(f"{__name__}.{_LAZY_FUNCTIONS[name]}"), name)
+    if not name.startswith("_"):
+        _declare_all()
+        if name in globals():
+            return globals()[name]
     raise AttributeError(f"module 'gradcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    _declare_all()
+    return sorted({*globals(), *_LAZY, *_LAZY_FUNCTIONS})

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
@@ -79,10 +80,13 @@ from .symbols import NoSuchLoop, NotElementwise, Symbol
 from .tensor import Lifted, Tensor, new_tensor, outermost, wrap
 
 __all__ = [
+    "LATE",
     "OPS",
     "Op",
     "binary",
     "comparison",
+    "declare_all",
+    "face",
     "primitive",
     "promote",
     "public",
@@ -133,15 +137,37 @@ OPS: Final[dict[str, Op]] = {}
 NUMPY_FACES: Final[dict[str, Callable[..., Any]]] = {}
 """By NumPy's (or Namespace's) name: a function of that signature over Tensors."""
 
+LATE: Final[list[Callable[[], None]]] = []
+"""What declares the operations that are not declared yet; empty when all are."""
+
+_DECLARING: Final = threading.RLock()
+
+
+def declare_all() -> None:
+    """Declare every operation; `OPS` and `NUMPY_FACES` are complete then."""
+    with _DECLARING:
+        declare = LATE[:]
+        while declare:
+            declare.pop()()
+        LATE.clear()
+
+
+def face(name: str) -> Callable[..., Any] | None:
+    """The function over Tensors for NumPy's (or Namespace's) `name`, or None."""
+    found = NUMPY_FACES.get(name)
+    if found is None and LATE:
+        declare_all()
+        found = NUMPY_FACES.get(name)
+    return found
+
 
 class _Recorded:
     """The Namespace over Tensors: what a rule calls is recorded, so it can be differentiated."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        try:
-            function = NUMPY_FACES[name]
-        except KeyError:
-            raise AttributeError(f"no operation has the NumPy face {name!r}.") from None
+        function = face(name)
+        if function is None:
+            raise AttributeError(f"no operation has the NumPy face {name!r}.")
         setattr(self, name, function)
         return function
 

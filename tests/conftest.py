@@ -10,6 +10,9 @@ from hypothesis import settings
 import gradcore
 from gradcore import printing
 from gradcore.mode import WATCHERS
+from gradcore.op import declare_all
+
+declare_all()  # tests go through the records of all operations
 
 settings.register_profile("default", deadline=None, max_examples=50, database=None)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentTypeError
-from ..op import NUMPY_FACES
+from ..op import face
 from ..tensor import Tensor
 
 __all__: list[str] = []
@@ -33,7 +33,7 @@ _OTHERS = frozenset({"put", "put_along_axis"})
 
 def _face(name: str) -> Callable[..., Any] | None:
     """The function over Tensors for NumPy's `name`."""
-    return None if name in _OTHERS else NUMPY_FACES.get(name)
+    return None if name in _OTHERS else face(name)
 
 
 def _array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:

@@ -463,11 +463,18 @@ def _name(call: Any, name: str, function: Any, text: str) -> None:
     call.__wrapped__ = function  # inspect.signature reads it
 
 
-for _op in OPS.values():
-    for _method in _op.methods if _op.in_place else ():
-        _form = _OPERATORS.get(_method) if _method.startswith("__") else f"{_method}_"
-        if _form is not None:
-            setattr(Tensor, _form, _in_place(_form, getattr(Tensor, _method), _op))
+def give_in_place_forms() -> None:
+    """Give Tensor the in-place forms of the operations declared by now."""
+    for op in OPS.values():
+        for method in op.methods if op.in_place else ():
+            form = _OPERATORS.get(method) if method.startswith("__") else f"{method}_"
+            if form is not None and form not in _GIVEN:
+                _GIVEN.add(form)
+                setattr(Tensor, form, _in_place(form, getattr(Tensor, method), op))
+
+
+_GIVEN: Final[set[str]] = set()
+give_in_place_forms()
 for _method in _REARRANGED:
     setattr(Tensor, f"{_method}_", _rearranged(f"{_method}_", getattr(Tensor, _method)))
 for _function in (
