@@ -28,7 +28,7 @@ from .errors import (
 )
 from .mode import are_deterministic_algorithms_enabled, checked_indices, quiet
 from .namespace import Namespace
-from .raw import Array, ArrayNamespace, numpy_functions, own_functions
+from .raw import Array, ArrayNamespace, Special, numpy_functions, own_functions
 from .symbols import NotElementwise, Symbol
 
 __all__ = ["CPU", "SYMBOLIC", "Array", "Device", "TensorType", "device", "type_of"]
@@ -743,6 +743,7 @@ def cupy_backend() -> _CudaBackend:
         return special.erf(x)
 
     own = own_functions(cupy) | {"erf": erf, "send": cast_raw} | kernels.NAMESPACE
+    own["special"] = Special(lambda: special)
     backend = _CudaBackend(cupy, cast(Namespace, ArrayNamespace(cupy, own)))
     backend.forward.update(kernels.FORWARD)
     backend.backward.update(kernels.BACKWARD)

@@ -135,6 +135,8 @@ class Namespace(Protocol):
     zeros_like: Function
 
     # gradcore's own
+    apply: Function
+    """`apply(f, *args)`: another operation `f`, as `primitive`, `unary` or `binary` returned it."""
     astype: Function
     """`astype(x, dtype)`: `x` in another dtype; complex to real takes the real part."""
     dot_over: Function
@@ -162,10 +164,15 @@ class Namespace(Protocol):
     """`sum_to(x, shape)`: `x` summed to `shape`, the adjoint of `broadcast_to`."""
     zeros: Function
     """`zeros(shape, like)`: zeros of the dtype and on the device of `like`."""
+    special: Any
+    """`special.digamma(x)`: the functions of `scipy.special`, elementwise ones alone."""
+    module: Any
+    """`numpy` or `cupy` itself; for forwards on raw arrays alone, rules have none."""
 
 
 OWN_NAMES = frozenset(
     {
+        "apply",
         "astype",
         "dot_over",
         "erf",
@@ -180,4 +187,4 @@ OWN_NAMES = frozenset(
         "zeros",
     }
 )
-NUMPY_NAMES = frozenset(Namespace.__annotations__) - OWN_NAMES
+NUMPY_NAMES = frozenset(Namespace.__annotations__) - OWN_NAMES - {"module", "special"}

@@ -172,7 +172,16 @@ class _Recorded:
         return function
 
 
+class _RecordedSpecial:
+    """The functions of `scipy.special` over Tensors."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return getattr(recorded, f"special.{name}")  # type: ignore[no-any-return]
+
+
 recorded: Final[Any] = _Recorded()
+recorded.special = _RecordedSpecial()
+recorded.apply = lambda function, *args: function(*args)
 
 
 def public(
@@ -353,6 +362,15 @@ class _Elementwise:
         if isinstance(self.forward, str):
             return getattr(xp, self.forward)(*operands)
         return self.forward(xp, *operands)
+
+    def raw(self, *operands: Any) -> Any:
+        """The forward on raw arrays, for rules of other operations."""
+        array = next(v for v in operands if hasattr(v, "dtype"))
+        return self.over(type_of(array).device.xp, *operands)
+
+    def over_batches(self, *operands: Any) -> Any:
+        """The forward on arrays some of which are batched."""
+        return aligned(self.raw)(*operands)
 
     def implementation(self, kind: TensorType) -> Callable[..., Any]:
         """The forward on raw arrays of one type."""
@@ -635,6 +653,7 @@ def promote(name: str, *values: Any) -> list[Tensor]:
 def _elementwise_op(
     signature: F,
     call: Callable[..., Any],
+    op: _Elementwise,
     *,
     kind: str,
     numpy: str | dict[str, Callable[..., Any] | None] | None,
@@ -648,6 +667,7 @@ def _elementwise_op(
     call.__module__ = signature.__module__
     call.__doc__ = signature.__doc__
     call.__wrapped__ = signature  # type: ignore[attr-defined]  # inspect.signature reads it
+    call.op = op  # type: ignore[attr-defined]  # for Namespace.apply
     if methods is None:
         methods = (signature.__name__,)
     return public(numpy=numpy, methods=methods, kind=kind, rules=rules, **record)(call)  # type: ignore[return-value]
@@ -764,6 +784,7 @@ def unary(
         return _elementwise_op(
             signature,
             call,
+            op,
             kind="unary",
             numpy=numpy,
             methods=methods,
@@ -974,6 +995,7 @@ def binary(
         function = _elementwise_op(
             signature,
             direct,
+            op,
             kind="binary" if rule_a else "comparison",
             numpy=numpy,
             methods=names,
@@ -1027,6 +1049,7 @@ class _Primitive:
         multilinear: bool,
         symmetric: bool,
         jvp: Formula | None,
+        batching: Formula | None,
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
@@ -1049,7 +1072,7 @@ class _Primitive:
         self.values = ("y", *self.letters, *shapes, *self.metadata)
         self.differentiable = joint is not None or any(r is not None for r in rules)
         self.implementations: list[Callable[..., Any]] = [self._resolve] * 3 + [
-            over_batches(self.name, forward, self._below)
+            over_batches(self.name, forward, self.raw, batching)
         ]
         self.variants: dict[int, Any] = {}
 
@@ -1068,10 +1091,14 @@ class _Primitive:
         self.implementations[device.kind] = function
         return function(xp, *args)
 
-    def _below(self, *args: Any) -> Any:
+    def raw(self, *args: Any) -> Any:
         """The forward on arrays none of which is batched."""
         device = type_of(args[0]).device
         return self.implementations[device.kind](device.xp, *args)
+
+    def over_batches(self, *args: Any) -> Any:
+        """The forward on arrays some of which are batched."""
+        return self.implementations[BATCHED](batched, *args)
 
     def again(self, error: Exception, inputs: Sequence[Tensor], metadata: Sequence[Any]) -> Any:
         """The forward once more, if it failed for a batch among the metadata.
@@ -1257,6 +1284,7 @@ def primitive(
     multilinear: bool = False,
     symmetric: bool = False,
     jvp: Formula | None = None,
+    batching: Formula | None = None,
 ) -> Callable[..., Tensor]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
@@ -1277,6 +1305,8 @@ def primitive(
         symmetric: the Jacobian is a symmetric matrix: the VJP is the JVP.
         jvp: the JVP itself, where none of these holds and it costs less than the transpose of the
             VJP: as a rule, with `t_x` for the tangent of the array `x`, which may be None.
+        batching: the forward on batches, where it is not made of the Namespace's functions; see
+            `batching/readings.py`, of which `leading` is one.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1296,6 +1326,7 @@ def primitive(
         multilinear,
         symmetric,
         jvp,
+        batching,
     )
     implementations, variant, again = op.implementations, op.variant, op.again
     result = op.result
@@ -1418,4 +1449,5 @@ def primitive(
         return result(tensors, y, (*arrays, *metadata))
 
     op.call = apply_several if count > 2 else apply_one if count == 1 else apply_two
+    setattr(op.call, "op", op)  # noqa: B010  for Namespace.apply
     return op.call

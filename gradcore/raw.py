@@ -15,11 +15,11 @@ from typing import Any, Final, cast
 import numpy as np
 
 from .erf import erf
-from .errors import ArgumentError
+from .errors import ArgumentError, MissingPackageError
 from .mode import quiet
 from .namespace import NUMPY_NAMES
 
-__all__ = ["Array", "ArrayNamespace", "numpy_functions", "own_functions"]
+__all__ = ["Array", "ArrayNamespace", "Special", "numpy_functions", "own_functions"]
 
 Array = Any
 """A `numpy.ndarray` or a `cupy.ndarray`."""
@@ -33,6 +33,45 @@ class ArrayNamespace:
             setattr(self, name, getattr(module, name))
         for name, function in own.items():
             setattr(self, name, function)
+        self.module = module
+        self.apply = lambda function, *args: function.op.raw(*args)
+
+
+class Special:
+    """The functions of `scipy.special` over one kind of array, imported as the first is called.
+
+    Args:
+        find: imports the module they are in.
+    """
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+
+    def __getattr__(self, name: str) -> Callable[..., Array]:
+        try:
+            function = getattr(self._find(), name)
+        except ImportError as error:
+            raise MissingPackageError(
+                f"special.{name} needs SciPy, which cannot be imported ({error}). "
+                'Install it: pip install "gradcore[scipy]".'
+            ) from error
+
+        def call(*operands: Array) -> Array:
+            if not any(getattr(x, "dtype", None) == np.float16 for x in operands):
+                with quiet():
+                    return function(*operands)
+            # It has no loop for float16, or one of less than its precision.
+            wide = [x.astype(np.float32) if hasattr(x, "dtype") else x for x in operands]
+            return call(*wide).astype(np.float16)
+
+        setattr(self, name, call)
+        return call
+
+
+def _scipy_special() -> Any:
+    import scipy.special
+
+    return scipy.special
 
 
 def own_functions(module: Any) -> dict[str, Callable[..., Any]]:
@@ -389,6 +428,7 @@ def numpy_functions() -> dict[str, Callable[..., Any]]:
         own_functions(np)
         | {name: _integer_division(name) for name in divisions}
         | {
+            "special": Special(_scipy_special),
             "broadcast_to": _broadcast_to,
             "dot_over": _dot_over,
             "einsum": _einsum,

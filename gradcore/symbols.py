@@ -404,6 +404,12 @@ class Symbolic:
         setattr(self, name, function)
         return function
 
+    def apply(self, function: Any, *args: Any) -> Any:
+        over = getattr(function.op, "over", None)
+        if over is None:
+            raise NotElementwise(f"{function.op.name} is not an elementwise function.")
+        return over(self, *args)
+
     power = staticmethod(_power)
     where = staticmethod(_where)
     astype = staticmethod(_astype)

@@ -1462,12 +1462,23 @@ def _unwrapped(value: Any) -> Any:
     return value
 
 
+class _StrictSpecial:
+    """The functions of `scipy.special` over strict arrays."""
+
+    def __init__(self, special: Any) -> None:
+        self._special = special
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return _StrictNamespace._strict(getattr(self._special, name))
+
+
 class _StrictNamespace:
     """A Namespace of exactly the functions that the Protocol lists, over strict arrays."""
 
     def __init__(self, xp: Any) -> None:
         for name in NUMPY_NAMES | OWN_NAMES:
             setattr(self, name, self._strict(getattr(xp, name)))
+        self.special = _StrictSpecial(xp.special)
 
     @staticmethod
     def _strict(function: Callable[..., Any]) -> Callable[..., Any]:

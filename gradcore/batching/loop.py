@@ -23,7 +23,10 @@ _REFUSALS: Final = (NotBatched, TypeError, AttributeError)
 
 
 def over_batches(
-    name: str, forward: Callable[..., Any], below: Callable[..., Any]
+    name: str,
+    forward: Callable[..., Any],
+    below: Callable[..., Any],
+    reading: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """The forward of an operation on batches: `call(xp, *args)`.
 
@@ -31,8 +34,9 @@ def over_batches(
         name: of the operation.
         forward: `forward(xp, *args)`, as it was declared.
         below: the forward of the kind of device that its arrays are on, `below(*args)`.
+        reading: its reading for batches, if it is declared with one; see `readings.py`.
     """
-    reading = READINGS.get(name)
+    reading = reading or READINGS.get(name)
 
     def call(xp: Any, *args: Any) -> Any:
         level = deepest(args)

@@ -763,11 +763,23 @@ _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = _OTHERS | {
 }
 
 
+class _Special:
+    """The functions of `scipy.special`."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return aligned(lambda *operands: getattr(_base(operands).special, name)(*operands))
+
+
 class _Batched:
     """The Namespace over BatchedArrays, and over the arrays that stand beside them."""
 
     def __init__(self) -> None:
         vars(self).update(_FUNCTIONS)
+        self.special = _Special()
+
+    @staticmethod
+    def apply(function: Any, *args: Any) -> Any:
+        return function.op.over_batches(*args)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise NotBatched(f"{name} has no reading for batches.")

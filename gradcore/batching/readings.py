@@ -12,11 +12,19 @@ from typing import Any, Final
 
 from ..errors import BatchingError
 from .array import BatchedArray, Level, belongs
-from .namespace import batched, own_memory, spread
+from .namespace import batched, lined_up, own_memory, spread
 
-__all__ = ["READINGS"]
+__all__ = ["READINGS", "leading"]
 
 Operation = Callable[..., Any]
+
+
+def leading(level: Level, run: Operation, *args: Any) -> Any:
+    """An operation on the last dimensions, whose others broadcast: the batch is one of these."""
+    y = run(*lined_up(level, args))
+    if isinstance(y, tuple | list):
+        return type(y)(BatchedArray(level, part) for part in y)
+    return BatchedArray(level, y)
 
 
 def _along_dim(level: Level, run: Operation, x: Any, dim: int | None) -> Any:
