@@ -1382,7 +1382,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
     wanted_one = (True,)
 
     # One or two pieces of metadata are the rule; passing them by name saves 0.1 us.
-    def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Tensor:
+    def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Any:
         if x.__class__ is not Tensor and isinstance(x, Lifted):
             return x._primitive(op, (x,), tuple([v for v in (m, n, *more) if v is not _ABSENT]))
         kind = x._type
@@ -1426,7 +1426,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
             watch(out, x)
         return out
 
-    def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
+    def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Any:
         if a.__class__ is not Tensor or b.__class__ is not Tensor:
             top = outermost((a, b))
             if top is not None:
@@ -1477,7 +1477,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
             watch(out, a, b)
         return out
 
-    def apply_several(*args: Any) -> Tensor:
+    def apply_several(*args: Any) -> Any:
         tensors = args[:count]
         top = outermost(tensors)
         if top is not None:
