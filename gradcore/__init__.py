@@ -66,9 +66,10 @@ from . import late as _late  # after all the others
 from .op import declare_all as _declare_all
 
 if _typing.TYPE_CHECKING:
-    from . import autograd, cuda, debug, func, nn, optim, serialization, testing, utils
+    from . import autograd, cuda, debug, func, linalg, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse
+    from .ops.inverse import *
     from .serialization import load, save
 
 __version__ = "0.1.0"
@@ -93,6 +94,7 @@ _LAZY = frozenset(
         "debug",
         "func",
         "fusion",
+        "linalg",
         "nn",
         "optim",
         "serialization",
