@@ -91,6 +91,7 @@ if _typing.TYPE_CHECKING:
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .ops.inverse import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"

@@ -1,7 +1,16 @@
-"""Linear algebra, under PyTorch's names: `gradcore.linalg.svd(x)`."""
+"""Linear algebra, under PyTorch's names."""
 
 from .errors import LinAlgError
+from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
 
 __all__ = [
     "LinAlgError",
+    "det",
+    "inv",
+    "inv_ex",
+    "slogdet",
+    "solve",
+    "solve_ex",
+    "tensorinv",
+    "tensorsolve",
 ]

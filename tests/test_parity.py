@@ -50,6 +50,7 @@ REFUSED_HERE = {
     ("masked_fill", "uint8"): "PyTorch lets a negative fill value wrap around",
     ("sign", "bool"): "NumPy has none",
     ("sgn", "bool"): "NumPy has none",
+    ("linalg.det", "float16"): "PyTorch has it for empty matrices only",
     ("matmul", "bool"): "PyTorch has it for empty inner dimensions only",
 }
 """Calls that only gradcore refuses, by path and dtype."""
@@ -103,6 +104,10 @@ DIFFERENT_NAMES = {
     "std_mean": "two nodes",
     "max": "a 0-d Tensor",
     "min": "a 0-d Tensor",
+    "linalg.tensorinv": "composite",
+    "linalg.tensorsolve": "composite",
+    "linalg.solve": "views of the solution for vectors and transposes",
+    "linalg.solve_ex": "views of the solution for vectors and transposes",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
