@@ -103,6 +103,12 @@ DIFFERENT_NAMES = {
     "std_mean": "two nodes",
     "max": "a 0-d Tensor",
     "min": "a 0-d Tensor",
+    "fft.ifft": "one node for real input",
+    "fft.fftn": "real input is not made complex first",
+    "fft.ifftn": "real input is not made complex first",
+    "fft.ihfft": "one node, where PyTorch conjugates",
+    "fft.ihfft2": "one node, where PyTorch conjugates",
+    "fft.ihfftn": "one node, where PyTorch conjugates",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
