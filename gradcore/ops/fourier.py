@@ -64,8 +64,8 @@ def _shifted(level: Level, run: Callable[..., Any], x: Any, dims: Dims, *more: A
 
 def _transformed(xp: Namespace, x: Array, dims: Dims, norm: str, forward: bool) -> Array:
     """All frequencies of `x`, real or complex."""
-    if not dims:
-        return x.astype(np.result_type(x, np.complex64))  # a copy
+    if not dims or not x.size:
+        return x.astype(np.result_type(x.dtype, np.complex64))  # a copy
     fft = _module(xp)
     return (fft.fftn if forward else fft.ifftn)(x, axes=dims, norm=norm)
 
