@@ -108,6 +108,12 @@ DIFFERENT_NAMES = {
     "linalg.tensorsolve": "composite",
     "linalg.solve": "views of the solution for vectors and transposes",
     "linalg.solve_ex": "views of the solution for vectors and transposes",
+    "fft.ifft": "one node for real input",
+    "fft.fftn": "real input is not made complex first",
+    "fft.ifftn": "real input is not made complex first",
+    "fft.ihfft": "one node, where PyTorch conjugates",
+    "fft.ihfft2": "one node, where PyTorch conjugates",
+    "fft.ihfftn": "one node, where PyTorch conjugates",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
