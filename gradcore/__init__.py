@@ -92,6 +92,8 @@ if _typing.TYPE_CHECKING:
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .ops.complex import *
+    from .ops.elementwise import *
     from .ops.inverse import *
     from .serialization import load as load, save as save
 
