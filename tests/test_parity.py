@@ -103,6 +103,8 @@ DIFFERENT_NAMES = {
     "std_mean": "two nodes",
     "max": "a 0-d Tensor",
     "min": "a 0-d Tensor",
+    "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
+    "channel_shuffle": "composite",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
