@@ -95,6 +95,8 @@ if _typing.TYPE_CHECKING:
     from .ops.complex import *
     from .ops.elementwise import *
     from .ops.inverse import *
+    from .ops.padding import *
+    from .ops.shuffle import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"

@@ -114,6 +114,8 @@ DIFFERENT_NAMES = {
     "fft.ihfft": "one node, where PyTorch conjugates",
     "fft.ihfft2": "one node, where PyTorch conjugates",
     "fft.ihfftn": "one node, where PyTorch conjugates",
+    "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
+    "channel_shuffle": "composite",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
