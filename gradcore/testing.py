@@ -1232,7 +1232,7 @@ def _plain_gradients(op: Op, call: _Call, leaves: list[Tensor]) -> list[Tensor |
 
 def _says_not_differentiable(error: Exception) -> bool:
     """Whether this is the error of an operation that records, but has no derivative."""
-    return re.match(r"derivative for .* is not implemented", str(error)) is not None
+    return re.match(r"(the )?derivative for .* is not implemented", str(error)) is not None
 
 
 def _same(
