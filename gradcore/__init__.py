@@ -87,6 +87,7 @@ if _typing.TYPE_CHECKING:
         nn as nn,
         optim as optim,
         serialization as serialization,
+        special as special,
         testing as testing,
         utils as utils,
     )
@@ -97,6 +98,7 @@ if _typing.TYPE_CHECKING:
     from .ops.inverse import *
     from .ops.padding import *
     from .ops.shuffle import *
+    from .ops.special import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"
@@ -127,6 +129,7 @@ _LAZY = frozenset(
         "nn",
         "optim",
         "serialization",
+        "special",
         "testing",
         "utils",
     }

@@ -16,8 +16,10 @@ from gradcore.op import OPS
 WRITTEN, FREED = "modified by an inplace operation", "backward through the graph a second time"
 
 STRICTER = {
+    "polar": "the factors, not the result",
     "div": "its result rounded, of which the divisor's gradient is made",
     "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
+    "ldexp": "both factors",
     "matmul": "operands of more dimensions than two, which PyTorch copies into a matrix",
     "max": "a 0-d operand along its dimension",
     "min": "a 0-d operand along its dimension",
@@ -33,6 +35,8 @@ STRICTER = {
 """What gradcore saves where PyTorch saves something else, or nothing."""
 
 LESS = {
+    "angle": "of real values nothing",
+    "complex": "both parts",
     "div": "a divisor that is a number",
     "mul": "a factor that is a number",
     "true_divide": "a divisor that is a number",
@@ -43,7 +47,7 @@ LESS = {
 }
 """What is freed in PyTorch only."""
 
-BACKWARD_FAILS = {"floor_divide", "scatter_add"}
+BACKWARD_FAILS = {"floor_divide", "heaviside", "scatter_add"}
 
 PATHS = sorted(
     path
