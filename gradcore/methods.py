@@ -114,6 +114,14 @@ class Operations:
         axis: Any = None,
         keepdims: _bool | None = None,
     ) -> Tensor: ...
+    def aminmax(
+        self,
+        *,
+        dim: _int | None = None,
+        keepdim: _bool = False,
+        axis: _int | None = None,
+        keepdims: _bool | None = None,
+    ) -> Any: ...
     def any(
         self,
         dim: Any = None,
@@ -151,6 +159,14 @@ class Operations:
         *,
         axis: _int | None = None,
         keepdims: _bool | None = None,
+    ) -> Tensor: ...
+    def argsort(
+        self,
+        dim: _int = -1,
+        descending: _bool = False,
+        *,
+        stable: _bool = False,
+        axis: _int | None = None,
     ) -> Tensor: ...
     def argwhere(self) -> Tensor: ...
     def asin(self) -> Tensor: ...
@@ -310,6 +326,15 @@ class Operations:
     def isfinite(self) -> Tensor: ...
     def isinf(self) -> Tensor: ...
     def isnan(self) -> Tensor: ...
+    def kthvalue(
+        self,
+        k: _int,
+        dim: _int = -1,
+        keepdim: _bool = False,
+        *,
+        axis: _int | None = None,
+        keepdims: _bool | None = None,
+    ) -> Any: ...
     def le(self, other: Any) -> Tensor: ...
     def le_(self, other: Any) -> Tensor: ...
     def less(self, other: Any) -> Tensor: ...
@@ -374,6 +399,14 @@ class Operations:
         axis: Any = None,
         keepdims: _bool | None = None,
     ) -> Tensor: ...
+    def median(
+        self,
+        dim: _int | None = None,
+        keepdim: _bool = False,
+        *,
+        axis: _int | None = None,
+        keepdims: _bool | None = None,
+    ) -> Any: ...
     def min(
         self,
         dim: _int | Tensor | None = None,
@@ -385,8 +418,17 @@ class Operations:
     ) -> Any: ...
     def minimum(self, other: Any) -> Tensor: ...
     def mm(self, mat2: Tensor) -> Tensor: ...
+    def mode(
+        self,
+        dim: _int = -1,
+        keepdim: _bool = False,
+        *,
+        axis: _int | None = None,
+        keepdims: _bool | None = None,
+    ) -> Any: ...
     def moveaxis(self, source: Any, destination: Any) -> Tensor: ...
     def movedim(self, source: Any, destination: Any) -> Tensor: ...
+    def msort(self) -> Tensor: ...
     def mul(self, other: Any) -> Tensor: ...
     def mul_(self, other: Any) -> Tensor: ...
     def mul_mean(
@@ -401,6 +443,24 @@ class Operations:
     def multiply(self, other: Any) -> Tensor: ...
     def multiply_(self, other: Any) -> Tensor: ...
     def mv(self, vec: Tensor) -> Tensor: ...
+    def nanmedian(
+        self,
+        dim: _int | None = None,
+        keepdim: _bool = False,
+        *,
+        axis: _int | None = None,
+        keepdims: _bool | None = None,
+    ) -> Any: ...
+    def nanquantile(
+        self,
+        q: Any,
+        dim: _int | None = None,
+        keepdim: _bool = False,
+        *,
+        interpolation: str = "linear",
+        axis: _int | None = None,
+        keepdims: _bool | None = None,
+    ) -> Tensor: ...
     def narrow(
         self, dim: _int | None = None, start: Any = 0, length: _int = 0, *, axis: _int | None = None
     ) -> Tensor: ...
@@ -452,6 +512,16 @@ class Operations:
         *,
         dtype: Any = None,
         axis: Any = None,
+        keepdims: _bool | None = None,
+    ) -> Tensor: ...
+    def quantile(
+        self,
+        q: Any,
+        dim: _int | None = None,
+        keepdim: _bool = False,
+        *,
+        interpolation: str = "linear",
+        axis: _int | None = None,
         keepdims: _bool | None = None,
     ) -> Tensor: ...
     def ravel(self) -> Tensor: ...
@@ -514,6 +584,14 @@ class Operations:
     def softmax(
         self, dim: _int | None = None, dtype: Any = None, *, axis: _int | None = None
     ) -> Tensor: ...
+    def sort(
+        self,
+        dim: _int = -1,
+        descending: _bool = False,
+        *,
+        stable: _bool | None = None,
+        axis: _int | None = None,
+    ) -> Any: ...
     def split(self, split_size_or_sections: Any, dim: _int = 0) -> Any: ...
     def sqrt(self) -> Tensor: ...
     def sqrt_(self) -> Tensor: ...
@@ -570,6 +648,15 @@ class Operations:
         *,
         memory_format: Any = None,
     ) -> Tensor: ...
+    def topk(
+        self,
+        k: _int,
+        dim: _int = -1,
+        largest: _bool = True,
+        sorted: _bool = True,
+        *,
+        axis: _int | None = None,
+    ) -> Any: ...
     def transpose(self, dim0: _int, dim1: _int) -> Tensor: ...
     def transpose_(self, dim0: _int, dim1: _int) -> Tensor: ...
     def tril(self, diagonal: _int = 0) -> Tensor: ...
