@@ -71,6 +71,7 @@ if _typing.TYPE_CHECKING:
     from .fusion import elementwise_kernel, fuse
     from .ops.order import *
     from .ops.quantile import *
+    from .ops.scan import *
     from .serialization import load, save
 
 __version__ = "0.1.0"

@@ -513,7 +513,7 @@ def kthvalue(
 
 def _median_all_forward(xp: Any, x: Array, place: Array) -> Array:
     if not x.size:
-        return xp.full_like(xp.zeros((), x), np.nan)
+        return xp.sum(x, axis=None) + np.nan
     return xp.reshape(xp.take_along_axis(xp.reshape(x, (x.size,)), place, axis=0), ())
 
 
@@ -522,7 +522,9 @@ def _median_all(graph: str) -> Callable[..., Tensor]:
     return primitive(
         "median",
         lambda xp, x, place: _median_all_forward(xp, x, place),
-        lambda xp, g, y, x, x_shape: extreme_all_rule(xp, g, y, x, x_shape),
+        lambda xp, g, y, x, x_shape: (
+            xp.zeros_like(x) if 0 in x_shape else extreme_all_rule(xp, g, y, x, x_shape)
+        ),
         graph=graph,
     )
 

@@ -525,7 +525,7 @@ def prod(
 # scans -----------------------------------------------------------------------------------------
 
 
-def _from_here(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any:
+def from_here(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any:
     """S_i = g_i + x_(i+1) S_(i+1) along `dim`: what reaches position i through later products.
 
     The maps S -> g_i + x_(i+1) S are composed in pairs, doubling the span of each with every round.
@@ -547,7 +547,7 @@ def _from_here(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any
 def _cumprod_rule(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any:
     if not shape or shape[dim] < 2:
         return g
-    return _from_here(xp, g, x, shape, dim) * _before(xp, x, dim)
+    return from_here(xp, g, x, shape, dim) * _before(xp, x, dim)
 
 
 _cumsum = primitive(
