@@ -69,9 +69,11 @@ if _typing.TYPE_CHECKING:
     from . import autograd, cuda, debug, func, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse
+    from .ops.count import *
     from .ops.order import *
     from .ops.quantile import *
     from .ops.scan import *
+    from .ops.sums import *
     from .serialization import load, save
 
 __version__ = "0.1.0"

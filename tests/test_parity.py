@@ -113,6 +113,12 @@ DIFFERENT_NAMES = {
     "repeat_interleave": "composite",
     "masked_fill": "one name for number and Tensor values",
     "aminmax": "two nodes",
+    "bincount": "PyTorch writes torch::autograd::NotImplemented",
+    "histogram": "PyTorch writes torch::autograd::NotImplemented",
+    "nanmean": "composite",
+    "trace": "composite",
+    "dist": "composite",
+    "renorm": "composite",
     "diff": "composite",
     "trapezoid": "composite",
     "trapz": "composite",
@@ -131,6 +137,8 @@ SECOND_ORDER_DIFFERS = {
     ("mean", 12): "empty: 0 / 0 here, 0 in PyTorch",
     ("mul_mean", 13): "empty: 0 / 0 here, 0 in PyTorch",
     ("norm", 28): "empty, p = 3: 0 here, nan in PyTorch",
+    ("median", 6): "empty: 0 here, nan in PyTorch",
+    ("nanmedian", 6): "empty: 0 here, nan in PyTorch",
     ("nn.functional.gelu", 11): "cancellation at |x| > 5: both are off in the eighth digit",
 }
 
@@ -147,6 +155,7 @@ NO_DERIVATIVE = (
 CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not real"}
 
 NOT_IN_PYTORCH = {
+    ("dist", 5): "PyTorch's double backward fails for p = 0",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",

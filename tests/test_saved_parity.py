@@ -16,6 +16,7 @@ from gradcore.op import OPS
 WRITTEN, FREED = "modified by an inplace operation", "backward through the graph a second time"
 
 STRICTER = {
+    "dist": "the difference, where p is 0",
     "div": "its result rounded, of which the divisor's gradient is made",
     "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
     "matmul": "operands of more dimensions than two, which PyTorch copies into a matrix",
@@ -33,6 +34,7 @@ STRICTER = {
 """What gradcore saves where PyTorch saves something else, or nothing."""
 
 LESS = {
+    "renorm": "of an empty operand nothing",
     "div": "a divisor that is a number",
     "mul": "a factor that is a number",
     "true_divide": "a divisor that is a number",
@@ -41,7 +43,10 @@ LESS = {
 }
 """What is freed in PyTorch only."""
 
-BACKWARD_FAILS = {"floor_divide", "scatter_add"}
+BACKWARD_FAILS = {
+    *("floor_divide", "scatter_add", "bincount", "histogram"),
+    *("unique", "unique_consecutive"),
+}
 
 PATHS = sorted(
     path

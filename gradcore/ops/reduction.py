@@ -137,7 +137,7 @@ def narrow(y: Any, dtype: Any) -> Any:
         return y.astype(dtype)
 
 
-def _accumulate(function: Any, x: Array, axis: Any, keepdim: bool) -> Any:
+def accumulate(function: Any, x: Array, axis: Any, keepdim: bool) -> Any:
     """`xp.sum` or `xp.prod` of a raw array: in int64 for integers, in float32 for float16."""
     wide = _WIDE.get(x.dtype)
     if wide is None:
@@ -155,7 +155,7 @@ def _scan(method: str, x: Array, dim: int) -> Any:
     return narrow(y, _HALF) if wide is _SINGLE else y
 
 
-def _converted(x: Tensor, dtype: DType) -> Tensor:
+def converted(x: Tensor, dtype: DType) -> Tensor:
     target = dtypes.to_dtype(dtype)
     return x if x._type.dtype is target else x.to(target)
 
@@ -164,13 +164,13 @@ def _converted(x: Tensor, dtype: DType) -> Tensor:
 
 _sum_all = primitive(
     "sum",
-    lambda xp, x: x.sum() if x.dtype not in _WIDE else _accumulate(xp.sum, x, None, False),
+    lambda xp, x: x.sum() if x.dtype not in _WIDE else accumulate(xp.sum, x, None, False),
     lambda xp, g, x_shape: xp.broadcast_to(g, x_shape),
     linear=True,
 )
 _sum = primitive(
     "sum",
-    lambda xp, x, dim, keepdim: _accumulate(xp.sum, x, dim, keepdim),
+    lambda xp, x, dim, keepdim: accumulate(xp.sum, x, dim, keepdim),
     lambda xp, g, x_shape, dim, keepdim: xp.broadcast_to(
         aligned(xp, g, x_shape, dim, keepdim), x_shape
     ),
@@ -274,13 +274,13 @@ def sum(
         return total
     x = input if input.__class__ is Tensor else tensor_of("sum", input)
     if dtype is not None:
-        x = _converted(x, dtype)
+        x = converted(x, dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
         y: Tensor = _sum_all(x)
     else:
         dims = canonical_dims(dim if axis is None else axis, len(x._shape))
         y = _sum(x, dims, bool(keepdim if keepdims is None else keepdims))
-    return y if dtype is None else _converted(y, dtype)
+    return y if dtype is None else converted(y, dtype)
 
 
 def _mean_raw(xp: Any, x: Array, axis: Any, keepdim: bool, count: int) -> Any:
@@ -378,7 +378,7 @@ def mean(
         target = dtypes.to_dtype(dtype)
         if not target.is_inexact:
             raise _no_mean("Optional", target)
-        x = _converted(x, target)
+        x = converted(x, target)
     if not x._type.recordable:
         raise _no_mean("Input", x._type.dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
@@ -441,13 +441,13 @@ def _prod_rule(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: tuple[int, 
 
 _prod_all = primitive(
     "prod",
-    lambda xp, x: _accumulate(xp.prod, x, None, False),
+    lambda xp, x: accumulate(xp.prod, x, None, False),
     lambda xp, g, x, x_shape: _prod_rule(xp, g, x, x_shape, _EVERY[len(x_shape)]),
     bilinear=True,
 )
 _prod = primitive(
     "prod",
-    lambda xp, x, dim, keepdim: _accumulate(xp.prod, x, dim, keepdim),
+    lambda xp, x, dim, keepdim: accumulate(xp.prod, x, dim, keepdim),
     lambda xp, g, x, x_shape, dim, keepdim: _prod_rule(
         xp, aligned(xp, g, x_shape, dim, keepdim), x, x_shape, dim
     ),
@@ -513,13 +513,13 @@ def prod(
     """
     x = input if input.__class__ is Tensor else tensor_of("prod", input)
     if dtype is not None:
-        x = _converted(x, dtype)
+        x = converted(x, dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
         y: Tensor = _prod_all(x)
     else:
         dims = canonical_dims(dim if axis is None else axis, len(x._shape))
         y = _prod(x, dims, bool(keepdim if keepdims is None else keepdims))
-    return y if dtype is None else _converted(y, dtype)
+    return y if dtype is None else converted(y, dtype)
 
 
 # scans -----------------------------------------------------------------------------------------
@@ -574,9 +574,9 @@ def _scanned(
     if chosen is None:
         raise ArgumentTypeError(f"{name}() missing the argument 'dim': along which dimension?")
     if dtype is not None:
-        x = _converted(x, dtype)
+        x = converted(x, dtype)
     y: Tensor = apply(x, _canonical(chosen, len(x._shape)))
-    return y if dtype is None else _converted(y, dtype)
+    return y if dtype is None else converted(y, dtype)
 
 
 def _scan_of_numpy(scan: Any, a: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
@@ -810,7 +810,7 @@ def _numpy_deviation(function: Any) -> Any:
         if dtype is None and not a._type.recordable:
             dtype = dtypes.get_default_dtype()
         if dtype is not None:
-            a = _converted(a, dtype)
+            a = converted(a, dtype)
         return function(
             a, axis, keepdim=keepdims, correction=ddof if correction is None else correction
         )
