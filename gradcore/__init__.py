@@ -66,7 +66,7 @@ from . import late as _late  # after all the others
 from .op import declare_all as _declare_all
 
 if _typing.TYPE_CHECKING:
-    from . import autograd, cuda, debug, func, nn, optim, serialization, testing, utils
+    from . import autograd, cuda, debug, func, masked, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse
     from .ops.count import *
@@ -98,6 +98,7 @@ _LAZY = frozenset(
         "debug",
         "func",
         "fusion",
+        "masked",
         "nn",
         "optim",
         "serialization",

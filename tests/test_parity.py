@@ -30,6 +30,8 @@ ORDERED = ("lt", "le", "gt", "ge", "maximum", "minimum", "relu", "sign", "clamp"
 NUMPY_KEYWORDS = {("broadcast_to", 3): "NumPy's shape= beside PyTorch's size="}
 
 ACCEPTED_HERE = {
+    ("masked.var", "bool"): "bools are numbers",
+    ("masked.std", "bool"): "bools are numbers",
     ("nn.functional.linear", "bool"): "the sum of a bool product stays bool",
     ("sub", "bool"): "a bool Tensor minus a number is a number",
     ("_sub", "bool"): "a bool Tensor minus a number is a number",
@@ -45,6 +47,8 @@ REFUSED_HERE = {
     ("pow", "int64"): "PyTorch looks at scalar exponents only, and gives 0 for negative others",
     ("logaddexp", "complex64"): "NumPy has none",
     ("logaddexp", "complex128"): "NumPy has none",
+    ("masked.logaddexp", "complex64"): "NumPy has none",
+    ("masked.logaddexp", "complex128"): "NumPy has none",
     ("nn.functional.silu", "complex64"): "an activation of real numbers",
     ("nn.functional.silu", "complex128"): "an activation of real numbers",
     ("masked_fill", "uint8"): "PyTorch lets a negative fill value wrap around",
@@ -74,6 +78,7 @@ WEAK_CHECKS = (
     "median",
     "mode",
     "kthvalue",
+    "histogram",
 )
 """Some of PyTorch's dtype checks depend on the reduction, or on whether there are elements."""
 
@@ -113,6 +118,7 @@ DIFFERENT_NAMES = {
     "repeat_interleave": "composite",
     "masked_fill": "one name for number and Tensor values",
     "aminmax": "two nodes",
+    "masked.prod": "one node",
     "bincount": "PyTorch writes torch::autograd::NotImplemented",
     "histogram": "PyTorch writes torch::autograd::NotImplemented",
     "nanmean": "composite",
@@ -137,6 +143,7 @@ SECOND_ORDER_DIFFERS = {
     ("mean", 12): "empty: 0 / 0 here, 0 in PyTorch",
     ("mul_mean", 13): "empty: 0 / 0 here, 0 in PyTorch",
     ("norm", 28): "empty, p = 3: 0 here, nan in PyTorch",
+    ("masked.logaddexp", 1): "0 where an operand is masked out, nan in PyTorch",
     ("median", 6): "empty: 0 here, nan in PyTorch",
     ("nanmedian", 6): "empty: 0 here, nan in PyTorch",
     ("nn.functional.gelu", 11): "cancellation at |x| > 5: both are off in the eighth digit",
@@ -152,7 +159,9 @@ NO_DERIVATIVE = (
 )
 """Where PyTorch refuses to record."""
 
-CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not real"}
+CAST_TO_REAL = dict.fromkeys(
+    [("cumprod", 5), ("masked.cumprod", 3)], "PyTorch's gradient through dtype=float64 is not real"
+)
 
 NOT_IN_PYTORCH = {
     ("dist", 5): "PyTorch's double backward fails for p = 0",
