@@ -84,6 +84,7 @@ if _typing.TYPE_CHECKING:
         fft as fft,
         func as func,
         linalg as linalg,
+        masked as masked,
         nn as nn,
         optim as optim,
         serialization as serialization,
@@ -94,11 +95,16 @@ if _typing.TYPE_CHECKING:
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.complex import *
+    from .ops.count import *
     from .ops.elementwise import *
     from .ops.inverse import *
+    from .ops.order import *
     from .ops.padding import *
+    from .ops.quantile import *
+    from .ops.scan import *
     from .ops.shuffle import *
     from .ops.special import *
+    from .ops.sums import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"
@@ -125,7 +131,11 @@ _LAZY = frozenset(
         "fft",
         "func",
         "fusion",
-        "linalg",
+    from . import (
+    )
+    from .func.vmap import vmap as vmap
+    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .serialization import load as load, save as save
         "nn",
         "optim",
         "serialization",

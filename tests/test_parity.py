@@ -30,6 +30,8 @@ ORDERED = ("lt", "le", "gt", "ge", "maximum", "minimum", "relu", "sign", "clamp"
 NUMPY_KEYWORDS = {("broadcast_to", 3): "NumPy's shape= beside PyTorch's size="}
 
 ACCEPTED_HERE = {
+    ("masked.var", "bool"): "bools are numbers",
+    ("masked.std", "bool"): "bools are numbers",
     ("nn.functional.linear", "bool"): "the sum of a bool product stays bool",
     **dict.fromkeys([("isin", t) for t in ("bool", "complex64", "complex128")], "any dtype"),
     ("sub", "bool"): "a bool Tensor minus a number is a number",
@@ -46,6 +48,8 @@ REFUSED_HERE = {
     ("pow", "int64"): "PyTorch looks at scalar exponents only, and gives 0 for negative others",
     ("logaddexp", "complex64"): "NumPy has none",
     ("logaddexp", "complex128"): "NumPy has none",
+    ("masked.logaddexp", "complex64"): "NumPy has none",
+    ("masked.logaddexp", "complex128"): "NumPy has none",
     ("nn.functional.silu", "complex64"): "an activation of real numbers",
     ("nn.functional.silu", "complex128"): "an activation of real numbers",
     ("masked_fill", "uint8"): "PyTorch lets a negative fill value wrap around",
@@ -64,10 +68,24 @@ OTHER_INTEGERS = {
     ("einsum", "*"): "PyTorch's is int64 where it calls sum, and the operands' dtype elsewhere",
     ("addmm", "*"): "PyTorch truncates a float alpha and beta; here the product is promoted",
     ("square", "bool"): "PyTorch's is int64",
+    ("topk", "*"): "which of equal elements PyTorch takes is open",
+    ("kthvalue", "*"): "which of equal elements PyTorch takes is open",
 }
 """Values or dtypes that differ on integers, by path and dtype."""
 
-WEAK_CHECKS = ("_loss", "dropout", "amax", "amin", "max", "min", "prod")
+WEAK_CHECKS = (
+    "_loss",
+    "dropout",
+    "amax",
+    "amin",
+    "max",
+    "min",
+    "prod",
+    "median",
+    "mode",
+    "kthvalue",
+    "histogram",
+)
 """Some of PyTorch's dtype checks depend on the reduction, or on whether there are elements."""
 
 DIFFERENT_NAMES = {
@@ -105,6 +123,20 @@ DIFFERENT_NAMES = {
     "scatter_add": "composite where shapes differ",
     "repeat_interleave": "composite",
     "masked_fill": "one name for number and Tensor values",
+    "aminmax": "two nodes",
+    "masked.prod": "one node",
+    "bincount": "PyTorch writes torch::autograd::NotImplemented",
+    "histogram": "PyTorch writes torch::autograd::NotImplemented",
+    "nanmean": "composite",
+    "trace": "composite",
+    "dist": "composite",
+    "renorm": "composite",
+    "diff": "composite",
+    "trapezoid": "composite",
+    "trapz": "composite",
+    "cumulative_trapezoid": "composite",
+    "quantile": "composite",
+    "nanquantile": "composite",
     "var_mean": "two nodes",
     "std_mean": "two nodes",
     "frexp": "composite",
@@ -139,6 +171,9 @@ SECOND_ORDER_DIFFERS = {
     ("mean", 12): "empty: 0 / 0 here, 0 in PyTorch",
     ("mul_mean", 13): "empty: 0 / 0 here, 0 in PyTorch",
     ("norm", 28): "empty, p = 3: 0 here, nan in PyTorch",
+    ("masked.logaddexp", 1): "0 where an operand is masked out, nan in PyTorch",
+    ("median", 6): "empty: 0 here, nan in PyTorch",
+    ("nanmedian", 6): "empty: 0 here, nan in PyTorch",
     ("nn.functional.gelu", 11): "cancellation at |x| > 5: both are off in the eighth digit",
 }
 
@@ -153,9 +188,12 @@ NO_DERIVATIVE = (
 )
 """Where PyTorch refuses to record."""
 
-CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not real"}
+CAST_TO_REAL = dict.fromkeys(
+    [("cumprod", 5), ("masked.cumprod", 3)], "PyTorch's gradient through dtype=float64 is not real"
+)
 
 NOT_IN_PYTORCH = {
+    ("dist", 5): "PyTorch's double backward fails for p = 0",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
@@ -622,6 +660,7 @@ TANGENT_DIFFERS = {
         "PyTorch drops the tangents of the weights",
     ),
     ("logsumexp", 8): "of nothing: 0 here, nan in PyTorch",
+    ("logcumsumexp", 6): "PyTorch's underflows where elements are far apart",
 }
 COMPLEX_TANGENT_DIFFERS = {
     ("_silu", 0): "PyTorch's is not the derivative",

@@ -17,6 +17,7 @@ WRITTEN, FREED = "modified by an inplace operation", "backward through the graph
 
 STRICTER = {
     "polar": "the factors, not the result",
+    "dist": "the difference, where p is 0",
     "div": "its result rounded, of which the divisor's gradient is made",
     "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
     "ldexp": "both factors",
@@ -37,6 +38,7 @@ STRICTER = {
 LESS = {
     "angle": "of real values nothing",
     "complex": "both parts",
+    "renorm": "of an empty operand nothing",
     "div": "a divisor that is a number",
     "mul": "a factor that is a number",
     "true_divide": "a divisor that is a number",
@@ -48,6 +50,10 @@ LESS = {
 """What is freed in PyTorch only."""
 
 BACKWARD_FAILS = {"floor_divide", "heaviside", "scatter_add"}
+BACKWARD_FAILS = {
+    *("floor_divide", "scatter_add", "bincount", "histogram"),
+    *("unique", "unique_consecutive"),
+}
 
 PATHS = sorted(
     path

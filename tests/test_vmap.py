@@ -22,6 +22,7 @@ DYNAMIC = "dynamic shape|data-dependent control flow|random operation"
 REFUSED = {
     "Tensor.__getitem__": DYNAMIC,
     "argwhere": DYNAMIC,
+    "bincount": DYNAMIC,
     "equal": DYNAMIC,
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",
@@ -29,6 +30,8 @@ REFUSED = {
     "nn.functional.one_hot": r"calling \.item\(\)",
     "nonzero": DYNAMIC,
     "repeat_interleave": "doesn't have storage",
+    "unique": DYNAMIC,
+    "unique_consecutive": DYNAMIC,
 }
 """By path, what is raised where the shape of a result depends on values, as in PyTorch."""
 
