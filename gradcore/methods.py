@@ -299,8 +299,60 @@ class Operations:
         alpha: Any = 1,
         axis: _int | None = None,
     ) -> Tensor: ...
+    def index_copy(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        source: Any = None,
+        *,
+        axis: _int | None = None,
+    ) -> Tensor: ...
+    def index_copy_(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        source: Any = None,
+        *,
+        axis: _int | None = None,
+    ) -> Tensor: ...
+    def index_fill(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        value: Any = None,
+        *,
+        axis: _int | None = None,
+    ) -> Tensor: ...
+    def index_fill_(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        value: Any = None,
+        *,
+        axis: _int | None = None,
+    ) -> Tensor: ...
     def index_put(self, indices: Any, values: Tensor, accumulate: _bool = False) -> Tensor: ...
     def index_put_(self, indices: Any, values: Tensor, accumulate: _bool = False) -> Tensor: ...
+    def index_reduce(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        source: Any = None,
+        reduce: str | None = None,
+        *,
+        include_self: _bool = True,
+        axis: _int | None = None,
+    ) -> Tensor: ...
+    def index_reduce_(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        source: Any = None,
+        reduce: str | None = None,
+        *,
+        include_self: _bool = True,
+        axis: _int | None = None,
+    ) -> Tensor: ...
     def index_select(
         self, dim: _int | None = None, index: Any = None, *, axis: _int | None = None
     ) -> Tensor: ...
@@ -353,6 +405,8 @@ class Operations:
     def mT(self) -> Tensor: ...
     def masked_fill(self, mask: Any, value: Any) -> Tensor: ...
     def masked_fill_(self, mask: Any, value: Any) -> Tensor: ...
+    def masked_scatter(self, mask: Any, source: Any) -> Tensor: ...
+    def masked_scatter_(self, mask: Any, source: Any) -> Tensor: ...
     def masked_select(self, mask: Any) -> Tensor: ...
     def matmul(self, other: Any) -> Tensor: ...
     def max(
@@ -454,6 +508,8 @@ class Operations:
         axis: Any = None,
         keepdims: _bool | None = None,
     ) -> Tensor: ...
+    def put(self, index: Any, source: Any, accumulate: _bool = False) -> Tensor: ...
+    def put_(self, index: Any, source: Any, accumulate: _bool = False) -> Tensor: ...
     def ravel(self) -> Tensor: ...
     def reciprocal(self) -> Tensor: ...
     def reciprocal_(self) -> Tensor: ...
@@ -481,6 +537,26 @@ class Operations:
     def rsqrt(self) -> Tensor: ...
     def rsqrt_(self) -> Tensor: ...
     def rsub(self, other: Any, *, alpha: Any = 1) -> Tensor: ...
+    def scatter(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        src: Any = None,
+        *,
+        value: Any = None,
+        reduce: str | None = None,
+        axis: _int | None = None,
+    ) -> Tensor: ...
+    def scatter_(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        src: Any = None,
+        *,
+        value: Any = None,
+        reduce: str | None = None,
+        axis: _int | None = None,
+    ) -> Tensor: ...
     def scatter_add(
         self,
         dim: _int | None = None,
@@ -495,6 +571,26 @@ class Operations:
         index: Any = None,
         src: Any = None,
         *,
+        axis: _int | None = None,
+    ) -> Tensor: ...
+    def scatter_reduce(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        src: Any = None,
+        reduce: str | None = None,
+        *,
+        include_self: _bool = True,
+        axis: _int | None = None,
+    ) -> Tensor: ...
+    def scatter_reduce_(
+        self,
+        dim: _int | None = None,
+        index: Any = None,
+        src: Any = None,
+        reduce: str | None = None,
+        *,
+        include_self: _bool = True,
         axis: _int | None = None,
     ) -> Tensor: ...
     def select(

@@ -96,7 +96,14 @@ DIFFERENT_NAMES = {
     "diag": "composite",
     "gather": "a reshape at the end for 0-d and empty",
     "index_select": "a reshape at the end for 0-d",
+    "scatter": "a reshape at the end for 0-d",
     "scatter_add": "composite where shapes differ",
+    "scatter_reduce": "sums and means are composite",
+    "index_copy": "a reshape at the end for 0-d",
+    "index_fill": "a reshape at the end for 0-d",
+    "index_reduce": "means are composite",
+    "put": "composite",
+    "masked_scatter": "composite",
     "repeat_interleave": "composite",
     "masked_fill": "one name for number and Tensor values",
     "var_mean": "two nodes",
@@ -130,6 +137,7 @@ NOT_IN_PYTORCH = {
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
+    ("scatter", 1): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 2): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 4): "PyTorch's double backward fails where src is larger than index",
 }
@@ -580,6 +588,9 @@ TANGENT_DIFFERS = {
         "PyTorch drops the tangents of the weights",
     ),
     ("logsumexp", 8): "of nothing: 0 here, nan in PyTorch",
+    **dict.fromkeys(
+        [("scatter_reduce", number) for number in (1, 2, 7)], "PyTorch has no tangent of products"
+    ),
 }
 COMPLEX_TANGENT_DIFFERS = {
     ("_silu", 0): "PyTorch's is not the derivative",
