@@ -19,6 +19,7 @@ def both(torch, call, *arrays):
 
 
 @pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:index_reduce")
 @pytest.mark.parametrize("include_self", [True, False])
 @pytest.mark.parametrize("reduce", ["prod", "amax", "amin", "mean", "sum"])
 def test_ties_and_zeros_share_gradients_as_in_pytorch(torch, reduce, include_self):

@@ -15,6 +15,7 @@ from ..batching.array import BatchedArray, Level, belongs
 from ..batching.namespace import batched, namespace_of, own_memory, spread
 from ..device import CPU, Array
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
+from ..mode import quiet
 from ..namespace import Namespace
 from ..op import primitive, promote, public, tensor_of
 from ..raw import along_axis, flat_places
@@ -213,7 +214,8 @@ def _reduced(
         assert places is not None
         if not include_self:
             flat[places] = _identity(how, y.dtype)
-        _AT[how].at(flat, places, src.reshape(-1))
+        with quiet():
+            _AT[how].at(flat, places, src.reshape(-1))
     return y
 
 
@@ -683,8 +685,9 @@ def _reduced_slices(
     places = index[order]
     starts = np.flatnonzero(np.append(True, places[1:] != places[:-1]))
     at = (*(slice(None),) * dim, places[starts])
-    reduced = _AT[how].reduceat(src.take(order, dim), starts, dim, src.dtype)
-    y[at] = _AT[how](y[at], reduced) if include_self else reduced
+    with quiet():
+        reduced = _AT[how].reduceat(src.take(order, dim), starts, dim, src.dtype)
+        y[at] = _AT[how](y[at], reduced) if include_self else reduced
     return y
 
 
