@@ -70,6 +70,7 @@ if _typing.TYPE_CHECKING:
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse
     from .ops.scatter import *
+    from .ops.strided import *
     from .serialization import load, save
 
 __version__ = "0.1.0"

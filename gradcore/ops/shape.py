@@ -99,6 +99,7 @@ def linear(
     affine: bool = False,
     view: bool = False,
     holds_arrays: bool = False,
+    batching: Formula | None = None,
 ) -> Callable[[Any, Any], Tensor]:
     """Declare a rearrangement of one Tensor, with errors in the words of its arguments.
 
@@ -111,11 +112,20 @@ def linear(
         affine: elements may be constants.
         view: the result may share memory with the Tensor.
         holds_arrays: as for `primitive`.
+        batching: as for `primitive`.
 
     Returns:
         A function of the Tensor and the metadata, which it does not check.
     """
-    run = primitive(name, forward, rule, graph=graph, linear=not affine, holds_arrays=holds_arrays)
+    run = primitive(
+        name,
+        forward,
+        rule,
+        graph=graph,
+        linear=not affine,
+        holds_arrays=holds_arrays,
+        batching=batching,
+    )
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
@@ -208,7 +218,7 @@ def _picker(place: int) -> Rule:
 # arguments -------------------------------------------------------------------------------------
 
 
-def _integers(name: str, argument: str, value: Any) -> Shape:
+def integers(name: str, argument: str, value: Any) -> Shape:
     """`value` (an int, or a sequence of ints) as a tuple."""
     try:
         if isinstance(value, tuple | list):
@@ -265,7 +275,7 @@ def _tensors(name: str, tensors: Any) -> list[Tensor]:
 
 
 def _not_reshaped(x: Tensor, shape: Any, error: Exception) -> Tensor:
-    raise _reshape_error(x, _integers("reshape", "shape", shape)) from error
+    raise _reshape_error(x, integers("reshape", "shape", shape)) from error
 
 
 def _reshape_error(x: Tensor, shape: Shape) -> Exception:
@@ -298,7 +308,7 @@ def _numpy_reshape(a: Tensor, shape: Any, order: str = "C", *, copy: bool | None
     if order == "C":
         y = reshape(a, shape)
     elif order == "F":
-        wide = _integers("reshape", "shape", shape)
+        wide = integers("reshape", "shape", shape)
         y = _reverse(reshape(_reverse(a, None), wide[::-1]), None)
     else:
         raise ArgumentError(f"reshape: order must be 'C' or 'F' for a Tensor, not {order!r}.")
@@ -344,10 +354,10 @@ def reshape(input: Tensor, shape: Any, *rest: int) -> Tensor:
     if rest:
         shape = (shape, *rest)
     elif shape.__class__ is not tuple:
-        shape = _integers("reshape", "shape", shape)
+        shape = integers("reshape", "shape", shape)
     y = _reshape(input, shape)
     if y._shape != shape and min(shape) < -1:
-        raise _reshape_error(y, _integers("reshape", "shape", shape))
+        raise _reshape_error(y, integers("reshape", "shape", shape))
     return y
 
 
@@ -386,10 +396,10 @@ def view(input: Tensor, shape: Any, *rest: int) -> Tensor:
                 "view(dtype): reading the memory of a Tensor in another dtype is not implemented; "
                 "use x.numpy().view(dtype)."
             )
-        shape = _integers("view", "size", shape)
+        shape = integers("view", "size", shape)
     y = _reshape(input, shape)
     if y._shape != shape and min(shape) < -1:
-        raise _reshape_error(y, _integers("view", "size", shape))
+        raise _reshape_error(y, integers("view", "size", shape))
     if not input._array.flags.c_contiguous and y._array.size and y.data_ptr() != input.data_ptr():
         raise ShapeError(
             "view size is not compatible with input tensor's size and stride (at least one "
@@ -492,7 +502,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
         input = tensor_of("unflatten", input)
     shape = input._shape
     at = _dim(dim, len(shape))
-    sizes = _integers("unflatten", "sizes", sizes)
+    sizes = integers("unflatten", "sizes", sizes)
     if not sizes:
         raise ShapeError("unflatten: sizes must be non-empty.")
     if sizes.count(-1) > 1:
@@ -819,7 +829,7 @@ def _inverse(dims: Shape) -> Shape:
 
 
 def _not_permuted(x: Tensor, dims: Any, error: Exception) -> Tensor:
-    dims = _integers("permute", "dims", dims)
+    dims = integers("permute", "dims", dims)
     if len(dims) != x.ndim:
         raise ShapeError(
             "permute: number of dimensions in the tensor input does not match the length of the "
@@ -881,7 +891,7 @@ def permute(input: Tensor, dims: Any, *rest: int) -> Tensor:
     if rest:
         dims = (dims, *rest)
     elif dims.__class__ is not tuple:
-        dims = _integers("permute", "dims", dims)
+        dims = integers("permute", "dims", dims)
     return _permute(input, dims)
 
 
@@ -919,8 +929,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """
     input = tensor_of("movedim", input)
     ndim = input.ndim
-    sources = _integers("movedim", "source", source)
-    destinations = _integers("movedim", "destination", destination)
+    sources = integers("movedim", "source", source)
+    destinations = integers("movedim", "destination", destination)
     if len(sources) != len(destinations):
         raise ShapeError(
             f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should "
@@ -947,7 +957,7 @@ moveaxis = movedim
 
 
 def _not_expanded(x: Tensor, size: Any, error: Exception) -> Tensor:
-    size = _integers("expand", "size", size)
+    size = integers("expand", "size", size)
     lead = len(size) - x.ndim
     if lead < 0:
         raise ShapeError(
@@ -1017,7 +1027,7 @@ def expand(input: Tensor, size: Any, *rest: int) -> Tensor:
     if rest:
         size = (size, *rest)
     elif size.__class__ is not tuple:
-        size = _integers("expand", "size", size)
+        size = integers("expand", "size", size)
     if -1 in size:
         lead = len(size) - input.ndim
         size = tuple(
@@ -1097,7 +1107,7 @@ def sum_to_size(input: Tensor, size: Any, *rest: int) -> Tensor:
     Raises:
         ShapeError: it does not.
     """
-    size = (size, *rest) if rest else _integers("sum_to_size", "size", size)
+    size = (size, *rest) if rest else integers("sum_to_size", "size", size)
     shape = input._shape
     lead = len(shape) - len(size)
     if lead < 0 or any(n not in (1, m) for n, m in zip(size, shape[lead:], strict=True)):
@@ -1564,8 +1574,8 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     length = tensor._shape[at]
     size = split_size_or_sections
     if isinstance(size, list | tuple):
-        return _split_sizes(tensor, _integers("split", "split_sizes", size), at)
-    (size,) = _integers("split", "split_sizes", size)
+        return _split_sizes(tensor, integers("split", "split_sizes", size), at)
+    (size,) = integers("split", "split_sizes", size)
     if size < 0:
         raise ShapeError(f"split expects split_size be non-negative, but got split_size={size}.")
     if size == 0:
@@ -1706,12 +1716,12 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     if isinstance(places, Tensor | np.ndarray):
         places = places.tolist()
     if not isinstance(places, list | tuple):
-        (pieces,) = _integers("tensor_split", "indices_or_sections", places)
+        (pieces,) = integers("tensor_split", "indices_or_sections", places)
         if pieces <= 0:
             raise ShapeError(f"number of sections must be larger than 0, got {pieces}.")
         size, longer = divmod(length, pieces)
         places = [i * size + min(i, longer) for i in range(1, pieces)]
-    bounds = [0, *_integers("tensor_split", "indices_or_sections", list(places)), length]
+    bounds = [0, *integers("tensor_split", "indices_or_sections", list(places)), length]
     cuts = [slice(start, end) for start, end in itertools.pairwise(bounds)]
     cuts = [slice(a, max(a, b)) for a, b, _ in (cut.indices(length) for cut in cuts)]
     full = (slice(None),) * at
@@ -1938,8 +1948,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         DimensionError: a dimension is out of range.
     """
     input = tensor_of("roll", input)
-    by = _integers("roll", "shifts", shifts)
-    along = () if dims is None else _integers("roll", "dims", dims)
+    by = integers("roll", "shifts", shifts)
+    along = () if dims is None else integers("roll", "dims", dims)
     if not by:
         raise ShapeError("roll: `shifts` required.")
     if len(by) != len(along) and (along or len(by) > 1):
@@ -2025,7 +2035,7 @@ def repeat(input: Tensor, repeats: Any, *rest: int) -> Tensor:
         ShapeError: fewer numbers than dimensions, or a negative one.
     """
     repeats = (repeats, *rest) if rest else repeats
-    repeats = _integers("repeat", "repeats", repeats)
+    repeats = integers("repeat", "repeats", repeats)
     if len(repeats) < input.ndim:
         raise ShapeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
@@ -2061,7 +2071,7 @@ def tile(input: Tensor, dims: Any, *rest: int) -> Tensor:
         A copy.
     """
     input = tensor_of("tile", input)
-    repeats = _integers("tile", "dims", (dims, *rest) if rest else dims)
+    repeats = integers("tile", "dims", (dims, *rest) if rest else dims)
     return repeat(input, (1,) * (input.ndim - len(repeats)) + repeats)
 
 
