@@ -83,3 +83,21 @@ def test_tangents_of_another_layout():
         y = gd.autograd.forward_ad.unpack_dual(dual.as_strided((2, 2), (1, 2)))
     assert y.primal.tolist() == [[0, 2], [1, 3]]
     assert y.tangent.tolist() == [[0, 4], [2, 1]]
+
+
+@pytest.mark.parity
+def test_the_bits_as_another_dtype(torch):
+    found = []
+    for m in (gd, torch):
+        x = m.arange(8, dtype=m.float32).reshape(2, 4)
+        bits = x.view(m.int32)
+        bits[0] += 1
+        with pytest.raises(RuntimeError, match=r"self.stride\(-1\) must be 1"):
+            x.t().view(m.int16)
+        with pytest.raises(RuntimeError, match=r"self.stride\(0\) must be divisible by 2"):
+            x.reshape(-1)[:6].as_strided((2, 2), (3, 1)).view(m.float64)
+        leaf = m.ones(2, 4, requires_grad=True)
+        assert not (leaf * 1).view(m.complex64).requires_grad
+        found.append((x, bits, x.view(m.complex64), x.view(m.uint8), leaf.detach().view(m.int16)))
+    for mine, theirs in zip(*found, strict=True):
+        oracle.check_same(mine, theirs, 0, "view")

@@ -30,7 +30,16 @@ from ..graph import (
 )
 from ..mode import is_grad_enabled
 from ..namespace import Namespace
-from ..op import Formula, common_device, primitive, promote, public, recorded, tensor_of
+from ..op import (
+    Formula,
+    common_device,
+    declare_all,
+    primitive,
+    promote,
+    public,
+    recorded,
+    tensor_of,
+)
 from ..samples import bad, sample
 from ..tensor import Lifted, Tensor, as_view, canonical_dim, new_tensor, outermost
 from .conversion import clone, to
@@ -369,33 +378,38 @@ def reshape(input: Tensor, shape: Any, *rest: int) -> Tensor:
         sample(make.real(2, 3), -1),
         sample(make.real(2, 3), 3, 2),
         sample(make.real(), (1,)),
+        sample(make.real(2, 4), dtypes.int64),
+        sample(make.real(2, 3), dtypes.int16),
     ],
     errors=lambda make: [
         bad(RuntimeError, "is invalid for input of size 6", make.real(2, 3), 4),
-        bad(NotImplementedError, "other dtype", make.real(2, 3), np.dtype("int64")),
+        bad(RuntimeError, "must be divisible by 2 to view", make.real(2, 3), dtypes.complex128),
+        bad(RuntimeError, "cannot be 0 to view Double as", make.real(), dtypes.float32),
     ],
 )
 def view(input: Tensor, shape: Any, *rest: int) -> Tensor:
-    """The same memory, in row-major order, in another shape.
+    """The same memory, in row-major order, in another shape; or its bits as another dtype.
 
     Args:
         input: `(*)`, any dtype.
         shape: the new shape, as a tuple or as several arguments; one -1 stands for what is left.
+            Or a dtype: the last dimension grows or shrinks if its elements are of another size.
 
     Returns:
-        A view of `input`.
+        A view of `input`; through one of another dtype no gradient flows.
 
     Raises:
-        ShapeError: the shape has another number of elements, or needs a copy.
+        ShapeError: the shape has another number of elements, or needs a copy; the last dimension
+            has gaps, or no whole number of the dtype's elements.
     """
     if rest:
         shape = (shape, *rest)
     elif shape.__class__ is not tuple:
         if isinstance(shape, dtypes.dtype | np.dtype | type):
-            raise NotImplementedError(
-                "view(dtype): reading the memory of a Tensor in another dtype is not implemented; "
-                "use x.numpy().view(dtype)."
-            )
+            declare_all()
+            from .strided import read_as
+
+            return read_as(input, dtypes.to_dtype(shape))
         shape = integers("view", "size", shape)
     y = _reshape(input, shape)
     if y._shape != shape and min(shape) < -1:

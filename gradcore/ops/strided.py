@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..batching.array import BatchedArray, Level, bottom
 from ..batching.namespace import own_memory, spread
-from ..device import CPU, Array
+from ..device import CPU, Array, type_of
 from ..errors import ArgumentError, DimensionError, ShapeError
 from ..namespace import Namespace
 from ..op import primitive, public, tensor_of
 from ..samples import bad, sample
 from ..storage import address, bounds, bytes_between, owner, owner_size, view
-from ..tensor import Tensor, canonical_dim
+from ..tensor import Tensor, as_view, canonical_dim, new_tensor
 from .assign import rearranged
 from .conversion import clone, to
 from .index import dim_argument, narrow, select
@@ -190,6 +191,11 @@ _as_strided = linear(
 )
 
 
+def _layout_of(x: Tensor) -> Layout:
+    """How `x` lies in memory; to vmap a sample is memory of its own, row by row."""
+    return _dense(x._shape) if x._array.__class__ is BatchedArray else _layout(x._array)
+
+
 def _target(
     name: str, input: Tensor, size: Any, stride: Any, storage_offset: int | None
 ) -> tuple[Layout, Layout]:
@@ -198,9 +204,7 @@ def _target(
     Raises:
         ShapeError, ArgumentError: there is no such layout in its memory.
     """
-    # To vmap a sample is memory of its own, row by row.
-    batch = input._array.__class__ is BatchedArray
-    own = _dense(input._shape) if batch else _layout(input._array)
+    own = _layout_of(input)
     shape, strides = integers(name, "size", size), integers(name, "stride", stride)
     offset = own[2] if storage_offset is None else operator.index(storage_offset)
     if len(shape) != len(strides):
@@ -216,7 +220,7 @@ def _target(
         raise ArgumentError(f"Tensor: invalid storage offset {offset}.")
     target = shape, strides, offset
     raw = input._array
-    held = raw.nbytes if batch else owner_size(owner(raw))
+    held = raw.nbytes if raw.__class__ is BatchedArray else owner_size(owner(raw))
     if _end(target) * raw.itemsize > held:
         raise ShapeError(
             f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, "
@@ -369,6 +373,45 @@ def _fitting_source(name: str, input: Tensor, src: Any, shape: Shape) -> Tensor:
         )
     found: Tensor = to(src, input._type.device, input._type.dtype)
     return found
+
+
+# the bits as another dtype ---------------------------------------------------------------------
+
+
+def _read_bits(x: Array, dtype: np.dtype[Any]) -> Array:
+    if x.__class__ is BatchedArray:
+        return BatchedArray(x.level, _read_bits(x.inner, dtype))
+    if x.ndim and x.strides[-1] != x.itemsize and x.itemsize != dtype.itemsize:
+        x = x.copy()  # a batch of samples, each of which is memory of its own
+    return x.view(dtype)
+
+
+def read_as(input: Tensor, dtype: dtypes.dtype) -> Tensor:
+    """The memory of `input` as elements of `dtype`: a view without history.
+
+    Raises:
+        ShapeError: they do not fit into the last dimension.
+    """
+    source, shape = input._type.dtype, input._shape
+    what = f"to view {source.label} as {dtype.label} (different element sizes)"
+    if source.itemsize != dtype.itemsize:
+        if not shape:
+            raise ShapeError(f"self.dim() cannot be 0 {what}.")
+        _, strides, offset = _layout_of(input)
+        if strides[-1] != 1 and shape[-1] > 1:
+            raise ShapeError(f"self.stride(-1) must be 1 {what}, but got {strides[-1]}.")
+        ratio = dtype.itemsize // source.itemsize
+        if ratio:
+            checked = {"size(-1)": shape[-1], "storage_offset()": offset}
+            checked |= {f"stride({d})": step for d, step in enumerate(strides[:-1])}
+            for name, value in checked.items():
+                if value % ratio:
+                    raise ShapeError(
+                        f"self.{name} must be divisible by {ratio} {what}, but got {value}."
+                    )
+    array = _read_bits(input._array, dtype.dtype)
+    y = new_tensor(array, type_of(array), array.shape)
+    return as_view(y, input, read_as, dtype, "no_grad")
 
 
 # windows ---------------------------------------------------------------------------------------
