@@ -92,6 +92,7 @@ if _typing.TYPE_CHECKING:
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .ops.assembly import *
     from .ops.complex import *
     from .ops.elementwise import *
     from .ops.inverse import *

@@ -104,6 +104,10 @@ DIFFERENT_NAMES = {
     "index_fill": "a reshape at the end for 0-d",
     "index_reduce": "means are composite",
     "put": "composite",
+    "combinations": "an index, where PyTorch selects by masks and stacks",
+    **dict.fromkeys(
+        ("unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk"), "views with a node each"
+    ),
     "narrow_copy": "composite",
     "Tensor.unfold": "a selection at the end for 0-d",
     "masked_scatter": "composite",

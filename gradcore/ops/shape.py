@@ -177,14 +177,14 @@ def _pieces(
         y = array[index]
         edge = None if node is None else output_of(node, number, kind)
         piece = new_tensor(y, kind, y.shape, node is not None, edge)
-        pieces.append(as_view(piece, x, _cut, index, (name, number, "several")))
+        pieces.append(as_view(piece, x, slice_of, index, (name, number, "several")))
     return tuple(pieces)
 
 
 _JOINS: Final[dict[tuple[Any, tuple[bool, ...]], Pullback]] = {}
 
 
-def _joined(
+def joined(
     graph: str,
     cut: Callable[[Namespace, Any, Any, Any], list[Any]],
     tensors: Sequence[Tensor],
@@ -264,7 +264,7 @@ def _required(name: str, argument: str) -> NoReturn:
     raise ArgumentTypeError(f"{name}() missing 1 required positional argument: '{argument}'.")
 
 
-def _tensors(name: str, tensors: Any) -> list[Tensor]:
+def operands(name: str, tensors: Any) -> list[Tensor]:
     """The operands of a joining operation: Tensors of one type."""
     if isinstance(tensors, Tensor) or not isinstance(tensors, list | tuple):
         raise ArgumentTypeError(
@@ -1261,7 +1261,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     if not arrays:
         if isinstance(tensors, list | tuple) and not tensors:
             raise ArgumentError("cat(): expected a non-empty list of Tensors.")
-        tensors = _tensors("cat", tensors)
+        tensors = operands("cat", tensors)
         lifted = outermost(tensors)
         if lifted is not None:
             return lifted._linear("cat", lambda *parts: cat(parts, dim), tensors)  # type: ignore[no-any-return]
@@ -1284,7 +1284,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         except Exception as mismatch:
             raise _cat_error(whole, dim, mismatch) from error
         lengths = [x._shape[dim] if x._shape != (0,) else None for x in tensors]
-    return _joined(
+    return joined(
         "CatBackward0", _cut_along, tensors, y, kind, dim if dim >= 0 else dim + y.ndim, lengths
     )
 
@@ -1392,7 +1392,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
                 break
             kind = x._type
     if kind is None:
-        tensors = _tensors("stack", tensors)
+        tensors = operands("stack", tensors)
         lifted = outermost(tensors)
         if lifted is not None:
             return lifted._linear("stack", lambda *parts: stack(parts, dim), tensors)  # type: ignore[no-any-return]
@@ -1407,7 +1407,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
     at = _dim(dim, len(shape) + 1)
     wide = (*(slice(None),) * at, None)
     y = _row_major(kind.xp.concatenate([x._array[wide] for x in tensors], at), kind)
-    return _joined("StackBackward0", _cut_slices, tensors, y, kind, at, len(tensors))
+    return joined("StackBackward0", _cut_slices, tensors, y, kind, at, len(tensors))
 
 
 def _cut_slices(xp: Namespace, g: Any, dim: int, count: int) -> list[Any]:
@@ -1495,7 +1495,7 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
 def _each(name: str, tensors: Any, widen: Callable[[Tensor], Tensor]) -> list[Tensor]:
     if isinstance(tensors, list | tuple) and not tensors:
         raise ShapeError(f"{name} expects a non-empty TensorList.")
-    return [widen(x) for x in _tensors(name, tensors)]
+    return [widen(x) for x in operands(name, tensors)]
 
 
 def _typed(x: Tensor, dtype: Any) -> Tensor:
@@ -1669,7 +1669,7 @@ def chunk(
     return _split(input, [*range(size, length, size), length], at, _SPLIT)
 
 
-_cut = linear(
+slice_of = linear(
     "slice",
     lambda xp, x, index: x[index],
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
@@ -1739,7 +1739,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     cuts = [slice(start, end) for start, end in itertools.pairwise(bounds)]
     cuts = [slice(a, max(a, b)) for a, b, _ in (cut.indices(length) for cut in cuts)]
     full = (slice(None),) * at
-    return tuple([_cut(input, (*full, cut)) for cut in cuts])
+    return tuple([slice_of(input, (*full, cut)) for cut in cuts])
 
 
 @public(
