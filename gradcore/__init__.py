@@ -94,17 +94,25 @@ if _typing.TYPE_CHECKING:
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .ops.assembly import *
     from .ops.complex import *
     from .ops.count import *
     from .ops.elementwise import *
     from .ops.inverse import *
     from .ops.order import *
     from .ops.padding import *
+    from . import (
+    )
+    from .func.vmap import vmap as vmap
+    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.quantile import *
     from .ops.scan import *
+    from .ops.scatter import *
     from .ops.shuffle import *
     from .ops.special import *
+    from .ops.strided import *
     from .ops.sums import *
+    from .serialization import load as load, save as save
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"

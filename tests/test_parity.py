@@ -120,7 +120,20 @@ DIFFERENT_NAMES = {
     "diag": "composite",
     "gather": "a reshape at the end for 0-d and empty",
     "index_select": "a reshape at the end for 0-d",
+    "scatter": "a reshape at the end for 0-d",
     "scatter_add": "composite where shapes differ",
+    "scatter_reduce": "sums and means are composite",
+    "index_copy": "a reshape at the end for 0-d",
+    "index_fill": "a reshape at the end for 0-d",
+    "index_reduce": "means are composite",
+    "put": "composite",
+    "combinations": "an index, where PyTorch selects by masks and stacks",
+    **dict.fromkeys(
+        ("unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk"), "views with a node each"
+    ),
+    "narrow_copy": "composite",
+    "Tensor.unfold": "a selection at the end for 0-d",
+    "masked_scatter": "composite",
     "repeat_interleave": "composite",
     "masked_fill": "one name for number and Tensor values",
     "aminmax": "two nodes",
@@ -198,8 +211,13 @@ NOT_IN_PYTORCH = {
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
     ("view_as_real", 2): "PyTorch's double backward fails for empty ones",
+    ("scatter", 1): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 2): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 4): "PyTorch's double backward fails where src is larger than index",
+    **dict.fromkeys(
+        [("as_strided_scatter", number) for number in range(3)],
+        "PyTorch lets flow to the operand what was overwritten, and only that",
+    ),
 }
 """Derivatives that only gradcore has."""
 
@@ -341,7 +359,7 @@ def test_complex(torch, path, number, dtype, rtol):
         if any(text in str(error) for text in NO_DERIVATIVE):
             return
         raise
-    if (path, number) in CAST_TO_REAL or there.error is not None:
+    if (path, number) in CAST_TO_REAL | NOT_IN_PYTORCH or there.error is not None:
         return
     assert here.error is None
     assert (here.first is None) == (there.first is None)
@@ -397,6 +415,7 @@ def test_one_input_alone(torch, path, number, position):
 def test_backward_fills_the_leaves(torch, path, number):
     sample = samples(path)[number]
     if (path, number) in NUMPY_KEYWORDS or path in DIFFERENTIABLE_HERE:
+    if (path, number) in NUMPY_KEYWORDS | NOT_IN_PYTORCH:
         return
     found = []
     for module, function, arguments in (
@@ -661,6 +680,9 @@ TANGENT_DIFFERS = {
     ),
     ("logsumexp", 8): "of nothing: 0 here, nan in PyTorch",
     ("logcumsumexp", 6): "PyTorch's underflows where elements are far apart",
+    **dict.fromkeys(
+        [("scatter_reduce", number) for number in (1, 2, 7)], "PyTorch has no tangent of products"
+    ),
 }
 COMPLEX_TANGENT_DIFFERS = {
     ("_silu", 0): "PyTorch's is not the derivative",

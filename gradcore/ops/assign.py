@@ -462,7 +462,7 @@ def _same_kind(x: Tensor, other: Any) -> Any:
     return None
 
 
-def _rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+def rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return rearrange(self, functools.partial(function, **kwargs), args)
 
@@ -489,7 +489,7 @@ def give_in_place_forms() -> None:
 _GIVEN: Final[set[str]] = set()
 give_in_place_forms()
 for _method in _REARRANGED:
-    setattr(Tensor, f"{_method}_", _rearranged(f"{_method}_", getattr(Tensor, _method)))
+    setattr(Tensor, f"{_method}_", rearranged(f"{_method}_", getattr(Tensor, _method)))
 for _function in (
     copy_,
     fill_,
