@@ -57,7 +57,14 @@ from .device import (
     joined,
     type_of,
 )
-from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DeviceError,
+    DTypeError,
+    GradcoreError,
+    ShapeError,
+)
 from .graph import (
     CONSTANT,
     INNER,
@@ -1255,7 +1262,7 @@ class _Primitive:
 
     def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         """The error to raise where NumPy or CuPy raised `error`."""
-        if isinstance(error, ValueError | TypeError) and not isinstance(error, ShapeError):
+        if isinstance(error, ValueError | TypeError) and not isinstance(error, GradcoreError):
             listed = ", ".join(f"{t._shape} {t._type.dtype.name}" for t in inputs)
             base = ShapeError if isinstance(error, ValueError) else DTypeError
             return base(f"{self.name}: {error} (operands: {listed}).")
