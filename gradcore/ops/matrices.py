@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import numpy as np
@@ -100,6 +101,31 @@ def inexact(x: Any) -> Tensor:
     """`x` as NumPy's functions of linear algebra take it: whole numbers become floats."""
     t = tensor_of("linalg", x)
     return t if t._type.recordable else t.to(dtypes.get_default_dtype())
+
+
+# SciPy -----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _modules() -> tuple[Any, ...]:
+    try:
+        from scipy.linalg import blas, lapack
+    except ImportError:
+        return ()
+    return blas, lapack
+
+
+def scipy_routine(name: str, dtype: Any, n: int) -> Any:
+    """A routine of BLAS or LAPACK for matrices of size n; None where NumPy must, or will do."""
+    if n < _LARGE:
+        return None
+    letter = {"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char]
+    return next((f for m in _modules() if (f := getattr(m, letter + name, None))), None)
+
+
+_LARGE: Final = 32
+"""The size of a matrix from which a call of SciPy per matrix takes less time than columns of all
+matrices at once."""
 
 
 # what went wrong -------------------------------------------------------------------------------
