@@ -110,6 +110,15 @@ DIFFERENT_NAMES = {
     "cholesky_inverse": "composite",
     "cholesky_solve": "composite",
     "triangular_solve": "linalg.solve_triangular, and a copy",
+    "linalg.eigh": "what is tested ends with a product",
+    "linalg.householder_product": "composite",
+    "linalg.lu": "composite",
+    "linalg.lu_solve": "composite",
+    "linalg.svd": "what is tested ends with a product",
+    "lu_solve": "composite",
+    "lu_unpack": "composite",
+    "orgqr": "composite",
+    "ormqr": "composite",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 

@@ -324,7 +324,11 @@ def lu_unpack(
         DTypeError: the pivots are not int32.
         ArgumentError: a pivot is none of the rows.
     """
-    x = matrices("lu_unpack", LU_data)
+    x = tensor_of("lu_unpack", LU_data)
+    if len(x._shape) < 2:
+        raise ShapeError(
+            "torch.lu_unpack: The input tensor LU_data must have at least 2 dimensions."
+        )
     none = x.detach().new_empty((0,))
     p, parts = none, (none, none)
     if unpack_pivots:
