@@ -41,7 +41,7 @@ LESS = {
 }
 """What is freed in PyTorch only."""
 
-BACKWARD_FAILS = {"floor_divide", "scatter_add"}
+BACKWARD_FAILS = {"floor_divide", "geqrf", "scatter_add"}
 
 PATHS = sorted(
     path

@@ -494,7 +494,7 @@ def _complex(dtype: Any) -> Any:
     return np.result_type(dtype, np.complex64)
 
 
-def _eig_forward(xp: Any, x: Array, name: str) -> tuple[Array, Array]:
+def _eig_forward(xp: Any, x: Array, name: str, real: bool) -> tuple[Array, Array]:
     _refuse_not_finite(xp, x, name)
     values, vectors = xp.module.linalg.eig(x)
     wide = _complex(x.dtype)
@@ -523,7 +523,7 @@ def _linear_vjp(xp: Any, g: Any, y: Any, a: Any) -> list[Any]:
 _linear = primitive("linear_system", _linear_forward, joint=_linear_vjp, inputs=2, batching=leading)
 
 
-def _eig_vjp(xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, x: Any) -> list[Any]:
+def _eig_vjp(xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, real: bool) -> list[Any]:
     of_values, of_vectors = g
     right = adjoint(xp, y1)
     inner = None
@@ -540,7 +540,7 @@ def _eig_vjp(xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, x: Any) -> list[Any]
         part = _column(xp, of_values) * right
         inner = part if inner is None else inner + part
     d = xp.apply(_linear, right, inner)
-    return [d if x.dtype in COMPLEX else xp.real(d)]
+    return [xp.real(d) if real else d]
 
 
 _eig = primitive("linalg_eig", _eig_forward, joint=_eig_vjp, inputs=1, outputs=2, batching=leading)
@@ -599,7 +599,8 @@ def eig(input: Tensor) -> EigResult:
         Boeddeker et al. (2019), "On the computation of complex-valued gradients with application
         to statistically optimum beamforming".
     """
-    return EigResult(*_eig(square("linalg.eig", input), "linalg.eig"))
+    x = square("linalg.eig", input)
+    return EigResult(*_eig(x, "linalg.eig", not x.is_complex()))
 
 
 @public(
@@ -632,5 +633,5 @@ def eigvals(input: Tensor) -> Tensor:
     """
     x = square("linalg.eigvals", input)
     if isinstance(x, Lifted) or (x._requires_grad and is_grad_enabled()):
-        return _eig(x, "linalg.eigvals")[0]
+        return _eig(x, "linalg.eigvals", not x.is_complex())[0]
     return _eigvals(x)
