@@ -50,6 +50,7 @@ REFUSED_HERE = {
     ("masked_fill", "uint8"): "PyTorch lets a negative fill value wrap around",
     ("sign", "bool"): "NumPy has none",
     ("sgn", "bool"): "NumPy has none",
+    ("linalg.det", "float16"): "PyTorch has it for empty matrices only",
     ("matmul", "bool"): "PyTorch has it for empty inner dimensions only",
 }
 """Calls that only gradcore refuses, by path and dtype."""
@@ -119,6 +120,18 @@ DIFFERENT_NAMES = {
     "lu_unpack": "composite",
     "orgqr": "composite",
     "ormqr": "composite",
+    "linalg.tensorinv": "composite",
+    "linalg.tensorsolve": "composite",
+    "linalg.solve": "views of the solution for vectors and transposes",
+    "linalg.solve_ex": "views of the solution for vectors and transposes",
+    "fft.ifft": "one node for real input",
+    "fft.fftn": "real input is not made complex first",
+    "fft.ifftn": "real input is not made complex first",
+    "fft.ihfft": "one node, where PyTorch conjugates",
+    "fft.ihfft2": "one node, where PyTorch conjugates",
+    "fft.ihfftn": "one node, where PyTorch conjugates",
+    "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
+    "channel_shuffle": "composite",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 

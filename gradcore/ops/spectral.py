@@ -13,7 +13,8 @@ from ..mode import is_grad_enabled
 from ..op import primitive, public
 from ..samples import bad, sample
 from ..tensor import Lifted, Tensor
-from .matrices import COMPLEX, adjoint, identity, inexact, matrices, of_symmetric, square
+from .inverse import inexact, linear_solve, matrices, square
+from .matrices import COMPLEX, adjoint, identity, of_symmetric
 
 __all__: list[str] = []
 
@@ -511,18 +512,6 @@ def _refuse_not_finite(xp: Any, x: Array, name: str) -> None:
         raise LinAlgError(f"torch.{name}: input tensor should not contain infs or NaNs.")
 
 
-def _linear_forward(xp: Any, a: Array, b: Array) -> Array:
-    return xp.module.linalg.solve(a, b)
-
-
-def _linear_vjp(xp: Any, g: Any, y: Any, a: Any) -> list[Any]:
-    d = xp.apply(_linear, adjoint(xp, a), g)
-    return [-xp.matmul(d, adjoint(xp, y)), d]
-
-
-_linear = primitive("linear_system", _linear_forward, joint=_linear_vjp, inputs=2, batching=leading)
-
-
 def _eig_vjp(xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, real: bool) -> list[Any]:
     of_values, of_vectors = g
     right = adjoint(xp, y1)
@@ -539,7 +528,7 @@ def _eig_vjp(xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, real: bool) -> list[
     if of_values is not None:
         part = _column(xp, of_values) * right
         inner = part if inner is None else inner + part
-    d = xp.apply(_linear, right, inner)
+    d = xp.apply(linear_solve, right, inner, "")
     return [xp.real(d) if real else d]
 
 

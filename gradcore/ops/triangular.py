@@ -13,19 +13,16 @@ from ..mode import quiet
 from ..op import primitive, public
 from ..samples import bad, sample
 from ..tensor import Tensor
+from .inverse import fit, inexact, matrices, square
 from .matrices import (
     adjoint,
-    alike,
     definite,
-    fit,
-    inexact,
-    matrices,
     of_symmetric,
     scipy_routine,
-    square,
     succeeded,
     triangle,
 )
+from .product import same_dtype
 
 __all__: list[str] = []
 
@@ -179,7 +176,7 @@ def solve_triangular(
     """
     name = "linalg.solve_triangular"
     a, b = square(name, A), matrices(name, B, "B")
-    alike(name, a, b)
+    same_dtype(name, a, b, "A", "B")
     check_equation(name, a, b, left)
     if left:
         return solve(a, b, upper, unitriangular)
