@@ -71,6 +71,10 @@ def over(cases):
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     "repeat_interleave",
+    # Whether it succeeded, or how often to square.
+    *(f"linalg.{name}" for name in ("cholesky", "cholesky_ex", "lu_factor", "lu_factor_ex")),
+    *(f"linalg.{name}" for name in ("eig", "eigvals", "matrix_exp", "svd", "svdvals")),
+    *("cholesky", "matrix_exp", "svd"),
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
