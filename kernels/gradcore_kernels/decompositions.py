@@ -45,6 +45,7 @@ def solve_triangular(a: Array, b: Array, upper: bool, unit: bool) -> Array:
     many = x.reshape(-1, n, k)
     matrices = cupy.broadcast_to(a, (*batch, n, n)).reshape(-1, n, n)
     matrices = cupy.ascontiguousarray(matrices)
+    one = np.ones((), x.dtype)
     # X^T a^T = b^T
     shape = (
         cublas.CUBLAS_SIDE_RIGHT,
@@ -53,7 +54,7 @@ def solve_triangular(a: Array, b: Array, upper: bool, unit: bool) -> Array:
         cublas.CUBLAS_DIAG_UNIT if unit else cublas.CUBLAS_DIAG_NON_UNIT,
         k,
         n,
-        np.ones((), x.dtype).ctypes.data,
+        one.ctypes.data,
     )
     handle = device.get_cublas_handle()
     if len(many) == 1:

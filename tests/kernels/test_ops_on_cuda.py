@@ -73,7 +73,7 @@ LOOKS_AT_VALUES = {
     "repeat_interleave",
     # Whether it succeeded, or how often to square.
     *(f"linalg.{name}" for name in ("cholesky", "cholesky_ex", "lu_factor", "lu_factor_ex")),
-    *(f"linalg.{name}" for name in ("eig", "eigvals", "matrix_exp", "svd", "svdvals")),
+    *(f"linalg.{name}" for name in ("eig", "eigh", "eigvals", "matrix_exp", "svd", "svdvals")),
     *("cholesky", "matrix_exp", "svd"),
 }
 # They may be asked for the CPU.
