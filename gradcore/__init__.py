@@ -96,6 +96,7 @@ if _typing.TYPE_CHECKING:
     from .ops.decomposition import *
     from .ops.elementwise import *
     from .ops.inverse import *
+    from .ops.matrix_exp import *
     from .ops.padding import *
     from .ops.shuffle import *
     from .serialization import load as load, save as save
