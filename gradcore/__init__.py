@@ -96,10 +96,17 @@ if _typing.TYPE_CHECKING:
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.assembly import *
     from .ops.complex import *
+    from . import (
+    )
+    from .func.vmap import vmap as vmap
+    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.count import *
+    from .ops.decomposition import *
     from .ops.elementwise import *
     from .ops.inverse import *
+    from .ops.matrix_exp import *
     from .ops.order import *
+    from .serialization import load as load, save as save
     from .ops.padding import *
     from . import (
     )

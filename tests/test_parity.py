@@ -164,6 +164,22 @@ DIFFERENT_NAMES = {
     "conj_physical": "conj",
     "max": "a 0-d Tensor",
     "min": "a 0-d Tensor",
+    "linalg.solve_triangular": "a transpose where left is False",
+    "linalg.cholesky": "a transpose where upper is True",
+    "linalg.cholesky_ex": "a transpose where upper is True",
+    "cholesky": "linalg.cholesky",
+    "cholesky_inverse": "composite",
+    "cholesky_solve": "composite",
+    "triangular_solve": "linalg.solve_triangular, and a copy",
+    "linalg.eigh": "what is tested ends with a product",
+    "linalg.householder_product": "composite",
+    "linalg.lu": "composite",
+    "linalg.lu_solve": "composite",
+    "linalg.svd": "what is tested ends with a product",
+    "lu_solve": "composite",
+    "lu_unpack": "composite",
+    "orgqr": "composite",
+    "ormqr": "composite",
     "linalg.tensorinv": "composite",
     "linalg.tensorsolve": "composite",
     "linalg.solve": "views of the solution for vectors and transposes",
@@ -682,6 +698,9 @@ TANGENT_DIFFERS = {
     ("logcumsumexp", 6): "PyTorch's underflows where elements are far apart",
     **dict.fromkeys(
         [("scatter_reduce", number) for number in (1, 2, 7)], "PyTorch has no tangent of products"
+    **dict.fromkeys(
+        [("triangular_solve", 1), *(("cholesky_inverse", number) for number in range(3))],
+        "PyTorch's is not the derivative",
     ),
 }
 COMPLEX_TANGENT_DIFFERS = {

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gradcore_kernels import (
     cross_entropy,
+    decompositions,
     functions,
     indexing,
     means,
@@ -66,7 +67,10 @@ FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "index_select": indexing.getitem,
     "layer_norm": normalization.layer_norm,
     "log_softmax": softmax.log_softmax,
+    "linalg_cholesky_ex": decompositions.cholesky,
+    "linalg_lu_factor_ex": decompositions.lu,
     "logsumexp": softmax.logsumexp,
+    "lu_order": decompositions.order,
     "max": sums.amax,
     "max_along": sums.max_along,
     "mean": sums.mean,
@@ -83,6 +87,7 @@ FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "scatter_value": scatter.scatter_value,
     "soft_cross_entropy": cross_entropy.soft_cross_entropy,
     "softmax": softmax.softmax,
+    "solve_triangular": decompositions.solve_triangular,
     "std": sums.std,
     "sum": sums.sum,
     "var": sums.var,
@@ -131,6 +136,7 @@ def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
     """Return each kernel with the dtypes of its type letters, once for each choice of dtypes."""
     modules = (
         cross_entropy,
+        decompositions,
         functions,
         indexing,
         means,
