@@ -69,7 +69,9 @@ if _typing.TYPE_CHECKING:
     from . import autograd, cuda, debug, func, linalg, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse
+    from .ops.affine_product import *
     from .ops.inverse import *
+    from .ops.matrix_product import *
     from .serialization import load, save
 
 __version__ = "0.1.0"

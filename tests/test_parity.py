@@ -57,7 +57,6 @@ REFUSED_HERE = {
 
 OTHER_INTEGERS = {
     ("einsum", "*"): "PyTorch's is int64 where it calls sum, and the operands' dtype elsewhere",
-    ("addmm", "*"): "PyTorch truncates a float alpha and beta; here the product is promoted",
     ("square", "bool"): "PyTorch's is int64",
 }
 """Values or dtypes that differ on integers, by path and dtype."""
@@ -83,7 +82,7 @@ DIFFERENT_NAMES = {
     "mv": "one node, where PyTorch reshapes and calls mm, mv or bmm",
     "vdot": "dot",
     "inner": "one node",
-    "addmm": "composite",
+    **dict.fromkeys(("addmm", "addmv", "addr", "addbmm", "baddbmm"), "composite"),
     "einsum": "one node, where PyTorch permutes and calls bmm",
     "nn.functional.linear": "one node more or less",
     "nn.functional.scaled_dot_product_attention": "composite",
@@ -104,8 +103,12 @@ DIFFERENT_NAMES = {
     "std_mean": "two nodes",
     "max": "a 0-d Tensor",
     "min": "a 0-d Tensor",
-    "linalg.tensorinv": "composite",
-    "linalg.tensorsolve": "composite",
+    **dict.fromkeys(
+        ("chain_matmul", "kron", "linalg.matmul", "linalg.matrix_power", "linalg.multi_dot"),
+        "composite",
+    ),
+    **dict.fromkeys(("linalg.tensorinv", "linalg.tensorsolve", "linalg.vecdot"), "composite"),
+    "vander": "composite",
     "linalg.solve": "views of the solution for vectors and transposes",
     "linalg.solve_ex": "views of the solution for vectors and transposes",
 }
@@ -132,6 +135,8 @@ NO_DERIVATIVE = (
 CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not real"}
 
 NOT_IN_PYTORCH = {
+    ("vander", 0): "PyTorch writes into what it has saved",
+    ("vander", 1): "PyTorch writes into what it has saved",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",

@@ -18,6 +18,7 @@ WRITTEN, FREED = "modified by an inplace operation", "backward through the graph
 STRICTER = {
     "div": "its result rounded, of which the divisor's gradient is made",
     "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
+    "kron": "an operand that PyTorch has copied",
     "matmul": "operands of more dimensions than two, which PyTorch copies into a matrix",
     "max": "a 0-d operand along its dimension",
     "min": "a 0-d operand along its dimension",
@@ -41,7 +42,7 @@ LESS = {
 }
 """What is freed in PyTorch only."""
 
-BACKWARD_FAILS = {"floor_divide", "scatter_add"}
+BACKWARD_FAILS = {"floor_divide", "scatter_add", "vander"}
 
 PATHS = sorted(
     path
