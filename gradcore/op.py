@@ -124,6 +124,9 @@ class Op:
         samples: makes the arguments that the suite runs it on.
         errors: makes calls that must raise.
         rules: the elementwise rules, where it has them.
+        tested: `tested(call)` is what the suite runs on the samples in the place of `call`, if that
+            is not `call` itself: of matrices that must be symmetric, or of what is unique up to
+            signs alone. It is given PyTorch's function too.
     """
 
     name: str
@@ -138,6 +141,7 @@ class Op:
     samples: Callable[[Maker], Sequence[Sample]] | None
     errors: Callable[[Maker], Sequence[Bad]] | None
     rules: tuple[Formula | None, ...] = field(default=())
+    tested: Callable[[Any], Callable[..., Any]] = field(default=lambda call: call)
 
 
 OPS: Final[dict[str, Op]] = {}
@@ -205,6 +209,7 @@ def public(
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
     rules: tuple[Formula | None, ...] = (),
+    tested: Callable[[Any], Callable[..., Any]] = lambda call: call,
 ) -> Callable[[F], F]:
     """Register a public function; see `Op` for the arguments. Returns the function itself."""
 
@@ -226,6 +231,7 @@ def public(
             samples,
             errors,
             rules,
+            tested,
         )
         assert op.path not in OPS, op.path
         OPS[op.path] = op
