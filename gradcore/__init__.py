@@ -81,6 +81,7 @@ if _typing.TYPE_CHECKING:
         autograd as autograd,
         cuda as cuda,
         debug as debug,
+        fft as fft,
         func as func,
         linalg as linalg,
         nn as nn,
@@ -92,8 +93,12 @@ if _typing.TYPE_CHECKING:
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.affine_product import *
+    from .ops.complex import *
+    from .ops.elementwise import *
     from .ops.inverse import *
     from .ops.matrix_product import *
+    from .ops.padding import *
+    from .ops.shuffle import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"
@@ -117,6 +122,7 @@ _LAZY = frozenset(
         "autograd",
         "cuda",
         "debug",
+        "fft",
         "func",
         "fusion",
         "linalg",

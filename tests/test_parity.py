@@ -111,6 +111,14 @@ DIFFERENT_NAMES = {
     "vander": "composite",
     "linalg.solve": "views of the solution for vectors and transposes",
     "linalg.solve_ex": "views of the solution for vectors and transposes",
+    "fft.ifft": "one node for real input",
+    "fft.fftn": "real input is not made complex first",
+    "fft.ifftn": "real input is not made complex first",
+    "fft.ihfft": "one node, where PyTorch conjugates",
+    "fft.ihfft2": "one node, where PyTorch conjugates",
+    "fft.ihfftn": "one node, where PyTorch conjugates",
+    "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
+    "channel_shuffle": "composite",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 

@@ -39,6 +39,8 @@ LESS = {
     "true_divide": "a divisor that is a number",
     "repeat_interleave": "the repeats",
     "sgn": "of real values nothing",
+    **dict.fromkeys((p for p in OPS if p.startswith("fft.")), "the operand, of a linear function"),
+    "nn.functional.pad": "the elements, of which the shape matters only",
 }
 """What is freed in PyTorch only."""
 

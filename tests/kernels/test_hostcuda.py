@@ -310,3 +310,13 @@ def test_each_thread_has_its_current_device(xp):
         thread.join()
         found.append(xp.cuda.Device().id)
     assert [*found, xp.cuda.Device().id] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("axes", [(2,), (0,), (0, 1), (1, 2), (0, 1, 2), (2, 0)])
+@pytest.mark.parametrize("order", "CF")
+def test_fft(cp, axes, order):
+    x = np.asarray(np.random.default_rng(0).standard_normal((2, 3, 4)), order=order)
+    half = np.fft.rfftn(x, axes=axes)
+    for name, a in [("fftn", x * 1j), ("ifftn", x * 1j), ("rfftn", x), ("irfftn", half)]:
+        y = getattr(cp.fft, name)(cp.asarray(a, order=order), axes=axes)
+        np.testing.assert_allclose(y.get(), getattr(np.fft, name)(a, axes=axes), atol=1e-12)
