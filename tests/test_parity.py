@@ -119,6 +119,13 @@ DIFFERENT_NAMES = {
     "fft.ihfftn": "one node, where PyTorch conjugates",
     "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
     "channel_shuffle": "composite",
+    "linalg.solve_triangular": "a transpose where left is False",
+    "linalg.cholesky": "a transpose where upper is True",
+    "linalg.cholesky_ex": "a transpose where upper is True",
+    "cholesky": "linalg.cholesky",
+    "cholesky_inverse": "composite",
+    "cholesky_solve": "composite",
+    "triangular_solve": "linalg.solve_triangular, and a copy",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
@@ -598,6 +605,10 @@ TANGENT_DIFFERS = {
         "PyTorch drops the tangents of the weights",
     ),
     ("logsumexp", 8): "of nothing: 0 here, nan in PyTorch",
+    **dict.fromkeys(
+        [("triangular_solve", 1), *(("cholesky_inverse", number) for number in range(3))],
+        "PyTorch's is not the derivative",
+    ),
 }
 COMPLEX_TANGENT_DIFFERS = {
     ("_silu", 0): "PyTorch's is not the derivative",

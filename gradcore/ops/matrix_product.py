@@ -14,8 +14,9 @@ from ..op import operand, primitive, promote, public, tensor_of
 from ..samples import bad, sample
 from ..tensor import Tensor, canonical_dim
 from .creation import eye, ones
-from .inverse import fit, inv, square
-from .product import einsum, matmul, same_dtype, sum_of_none
+from .inverse import inv
+from .matrices import alike, fit, square
+from .product import einsum, matmul, sum_of_none
 from .reduction import cumprod
 from .shape import cat, diagonal
 
@@ -251,7 +252,7 @@ def _crossed(a: Any, b: Any, dim: int | None, first: bool) -> Tensor:
             f"linalg.cross: inputs dimension {-1 if dim is None else dim} must have length 3. "
             f"Got {x._shape[d]} and {y._shape[d]}"
         )
-    same_dtype("linalg.cross", x, y, "input", "other")
+    alike("linalg.cross", x, y, "input and other")
     if x._type.dtype is dtypes.bool_:
         raise DTypeError("\"cross\" not implemented for 'Bool': cast to a number first.")
     fit("linalg.cross", x._shape, y._shape)

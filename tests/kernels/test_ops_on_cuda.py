@@ -71,6 +71,9 @@ def over(cases):
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     "repeat_interleave",
+    # Whether a matrix is singular.
+    *("inverse", "linalg.inv", "linalg.inv_ex", "linalg.solve", "linalg.solve_ex", "linalg.det"),
+    *("linalg.matrix_power", "linalg.tensorinv", "linalg.tensorsolve"),
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
