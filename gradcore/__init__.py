@@ -94,7 +94,9 @@ if _typing.TYPE_CHECKING:
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.affine_product import *
     from .ops.complex import *
+    from .ops.covariance import *
     from .ops.decomposition import *
+    from .ops.distance import *
     from .ops.elementwise import *
     from .ops.inverse import *
     from .ops.matrix_product import *

@@ -108,7 +108,11 @@ DIFFERENT_NAMES = {
         "composite",
     ),
     **dict.fromkeys(("linalg.tensorinv", "linalg.tensorsolve", "linalg.vecdot"), "composite"),
-    "vander": "composite",
+    **dict.fromkeys(
+        ("corrcoef", "cov", "nn.functional.bilinear", "tensordot", "vander"), "composite"
+    ),
+    "cdist": "one node, where PyTorch has views of it or products",
+    "nn.functional.pdist": "cdist, indexed",
     "linalg.solve": "views of the solution for vectors and transposes",
     "linalg.solve_ex": "views of the solution for vectors and transposes",
     "fft.ifft": "one node for real input",
@@ -150,6 +154,11 @@ NO_DERIVATIVE = (
 CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not real"}
 
 NOT_IN_PYTORCH = {
+    **dict.fromkeys(
+        [("cdist", number) for number in range(9)]
+        + [("nn.functional.pdist", number) for number in range(6)],
+        "PyTorch has no second derivative but by products",
+    ),
     ("vander", 0): "PyTorch writes into what it has saved",
     ("vander", 1): "PyTorch writes into what it has saved",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",

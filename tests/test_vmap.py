@@ -22,6 +22,7 @@ DYNAMIC = "dynamic shape|data-dependent control flow|random operation"
 REFUSED = {
     "Tensor.__getitem__": DYNAMIC,
     "argwhere": DYNAMIC,
+    "cov": DYNAMIC,
     "equal": DYNAMIC,
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",

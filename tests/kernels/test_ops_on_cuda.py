@@ -74,6 +74,7 @@ LOOKS_AT_VALUES = {
     # Whether a matrix is singular.
     *("inverse", "linalg.inv", "linalg.inv_ex", "linalg.solve", "linalg.solve_ex", "linalg.det"),
     *("linalg.matrix_power", "linalg.tensorinv", "linalg.tensorsolve"),
+    "cov",
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
