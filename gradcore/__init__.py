@@ -94,24 +94,23 @@ if _typing.TYPE_CHECKING:
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
-    from .ops.assembly import *
-    from .ops.complex import *
     from . import (
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .ops.affine_product import *
+    from .ops.assembly import *
+    from .ops.complex import *
     from .ops.count import *
+    from .ops.covariance import *
     from .ops.decomposition import *
+    from .ops.distance import *
     from .ops.elementwise import *
     from .ops.inverse import *
     from .ops.matrix_exp import *
+    from .ops.matrix_product import *
     from .ops.order import *
-    from .serialization import load as load, save as save
     from .ops.padding import *
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.quantile import *
     from .ops.scan import *
     from .ops.scatter import *

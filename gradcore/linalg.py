@@ -4,6 +4,20 @@ from .errors import LinAlgError
 from .ops.factorization import householder_product, lu, lu_factor, lu_factor_ex, lu_solve, qr
 from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
 from .ops.matrix_exp import matrix_exp
+from .ops.factorization import (
+    householder_product,
+    lu,
+    lu_factor,
+    lu_factor_ex,
+    lu_solve,
+    qr,
+)
+from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
+from .ops.matrix_product import _linalg_cross as cross
+from .ops.matrix_product import _linalg_diagonal as diagonal
+from .ops.matrix_product import _linalg_matmul as matmul
+from .ops.matrix_product import _linalg_vander as vander
+from .ops.matrix_product import matrix_power, multi_dot, vecdot
 from .ops.spectral import eig, eigh, eigvals, eigvalsh, svd, svdvals
 from .ops.triangular import cholesky, cholesky_ex, solve_triangular
 
@@ -12,6 +26,9 @@ __all__ = [
     "cholesky",
     "cholesky_ex",
     "det",
+    "cross",
+    "det",
+    "diagonal",
     "eig",
     "eigh",
     "eigvals",
@@ -24,6 +41,9 @@ __all__ = [
     "lu_factor_ex",
     "lu_solve",
     "matrix_exp",
+    "matmul",
+    "matrix_power",
+    "multi_dot",
     "qr",
     "slogdet",
     "solve",
@@ -33,4 +53,6 @@ __all__ = [
     "svdvals",
     "tensorinv",
     "tensorsolve",
+    "vander",
+    "vecdot",
 ]

@@ -66,7 +66,6 @@ REFUSED_HERE = {
 
 OTHER_INTEGERS = {
     ("einsum", "*"): "PyTorch's is int64 where it calls sum, and the operands' dtype elsewhere",
-    ("addmm", "*"): "PyTorch truncates a float alpha and beta; here the product is promoted",
     ("square", "bool"): "PyTorch's is int64",
     ("topk", "*"): "which of equal elements PyTorch takes is open",
     ("kthvalue", "*"): "which of equal elements PyTorch takes is open",
@@ -106,7 +105,7 @@ DIFFERENT_NAMES = {
     "mv": "one node, where PyTorch reshapes and calls mm, mv or bmm",
     "vdot": "dot",
     "inner": "one node",
-    "addmm": "composite",
+    **dict.fromkeys(("addmm", "addmv", "addr", "addbmm", "baddbmm"), "composite"),
     "einsum": "one node, where PyTorch permutes and calls bmm",
     "nn.functional.linear": "one node more or less",
     "nn.functional.scaled_dot_product_attention": "composite",
@@ -182,6 +181,16 @@ DIFFERENT_NAMES = {
     "ormqr": "composite",
     "linalg.tensorinv": "composite",
     "linalg.tensorsolve": "composite",
+    **dict.fromkeys(
+        ("chain_matmul", "kron", "linalg.matmul", "linalg.matrix_power", "linalg.multi_dot"),
+        "composite",
+    ),
+    **dict.fromkeys(("linalg.tensorinv", "linalg.tensorsolve", "linalg.vecdot"), "composite"),
+    **dict.fromkeys(
+        ("corrcoef", "cov", "nn.functional.bilinear", "tensordot", "vander"), "composite"
+    ),
+    "cdist": "one node, where PyTorch has views of it or products",
+    "nn.functional.pdist": "cdist, indexed",
     "linalg.solve": "views of the solution for vectors and transposes",
     "linalg.solve_ex": "views of the solution for vectors and transposes",
     "fft.ifft": "one node for real input",
@@ -223,6 +232,13 @@ CAST_TO_REAL = dict.fromkeys(
 
 NOT_IN_PYTORCH = {
     ("dist", 5): "PyTorch's double backward fails for p = 0",
+    **dict.fromkeys(
+        [("cdist", number) for number in range(9)]
+        + [("nn.functional.pdist", number) for number in range(6)],
+        "PyTorch has no second derivative but by products",
+    ),
+    ("vander", 0): "PyTorch writes into what it has saved",
+    ("vander", 1): "PyTorch writes into what it has saved",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",

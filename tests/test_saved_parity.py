@@ -21,6 +21,7 @@ STRICTER = {
     "div": "its result rounded, of which the divisor's gradient is made",
     "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
     "ldexp": "both factors",
+    "kron": "an operand that PyTorch has copied",
     "matmul": "operands of more dimensions than two, which PyTorch copies into a matrix",
     "max": "a 0-d operand along its dimension",
     "min": "a 0-d operand along its dimension",
@@ -56,6 +57,7 @@ BACKWARD_FAILS = {
 }
 BACKWARD_FAILS = {"floor_divide", "scatter", "scatter_add"}
 BACKWARD_FAILS = {"floor_divide", "geqrf", "scatter_add"}
+BACKWARD_FAILS = {"floor_divide", "scatter_add", "vander"}
 
 PATHS = sorted(
     path

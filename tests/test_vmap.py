@@ -23,6 +23,7 @@ REFUSED = {
     "Tensor.__getitem__": DYNAMIC,
     "argwhere": DYNAMIC,
     "bincount": DYNAMIC,
+    "cov": DYNAMIC,
     "equal": DYNAMIC,
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",

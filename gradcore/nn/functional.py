@@ -9,6 +9,7 @@ from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
+from ..ops.distance import pdist
 from ..ops.dropout import dropout
 from ..ops.layer import (
     embedding,
@@ -28,11 +29,13 @@ from ..ops.loss import (
 )
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..ops.padding import pad
+from ..ops.product import bilinear
 from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..tensor import Tensor
 
 __all__ = [
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "channel_shuffle",
@@ -53,6 +56,7 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "relu",

@@ -75,6 +75,10 @@ LOOKS_AT_VALUES = {
     *(f"linalg.{name}" for name in ("cholesky", "cholesky_ex", "lu_factor", "lu_factor_ex")),
     *(f"linalg.{name}" for name in ("eig", "eigh", "eigvals", "matrix_exp", "svd", "svdvals")),
     *("cholesky", "matrix_exp", "svd"),
+    # Whether a matrix is singular.
+    *("inverse", "linalg.inv", "linalg.inv_ex", "linalg.solve", "linalg.solve_ex", "linalg.det"),
+    *("linalg.matrix_power", "linalg.tensorinv", "linalg.tensorsolve"),
+    "cov",
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
