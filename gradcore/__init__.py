@@ -69,6 +69,8 @@ if _typing.TYPE_CHECKING:
     from . import autograd, cuda, debug, fft, func, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse
+    from .ops.gradient import *
+    from .ops.signal import *
     from .serialization import load, save
 
 __version__ = "0.1.0"

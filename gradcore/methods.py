@@ -310,6 +310,18 @@ class Operations:
     def isfinite(self) -> Tensor: ...
     def isinf(self) -> Tensor: ...
     def isnan(self) -> Tensor: ...
+    def istft(
+        self,
+        n_fft: _int,
+        hop_length: _int | None = None,
+        win_length: _int | None = None,
+        window: Tensor | None = None,
+        center: _bool = True,
+        normalized: _bool = False,
+        onesided: _bool | None = None,
+        length: _int | None = None,
+        return_complex: _bool = False,
+    ) -> Tensor: ...
     def le(self, other: Any) -> Tensor: ...
     def le_(self, other: Any) -> Tensor: ...
     def less(self, other: Any) -> Tensor: ...
@@ -530,6 +542,19 @@ class Operations:
         correction: _float | None = None,
         axis: Any = None,
         keepdims: _bool | None = None,
+    ) -> Tensor: ...
+    def stft(
+        self,
+        n_fft: _int,
+        hop_length: _int | None = None,
+        win_length: _int | None = None,
+        window: Tensor | None = None,
+        center: _bool = True,
+        pad_mode: str = "reflect",
+        normalized: _bool = False,
+        onesided: _bool | None = None,
+        return_complex: _bool | None = None,
+        align_to_window: _bool | None = None,
     ) -> Tensor: ...
     def sub(self, other: Any, *, alpha: Any = 1) -> Tensor: ...
     def sub_(self, other: Any, *, alpha: Any = 1) -> Tensor: ...

@@ -103,6 +103,8 @@ DIFFERENT_NAMES = {
     "std_mean": "two nodes",
     "max": "a 0-d Tensor",
     "min": "a 0-d Tensor",
+    "stft": "nothing is made two-dimensional first",
+    "istft": "nothing is made two-dimensional first",
     "fft.ifft": "one node for real input",
     "fft.fftn": "real input is not made complex first",
     "fft.ifftn": "real input is not made complex first",

@@ -70,7 +70,7 @@ def over(cases):
 # The host must know a value: the answer itself, the length of the result, or how often to repeat.
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
-    "repeat_interleave",
+    *("repeat_interleave", "istft"),
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
@@ -144,6 +144,7 @@ def special(array):
 
 # Which elements an infinity makes infinite, and which nan, depends on the order of the sums.
 SPREADS = tuple(f"fft.{kind}" for kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"))
+SPREADS += ("stft", "istft")
 
 
 @over([(path, number) for path, number in ONE if path.rstrip("2n") not in SPREADS])
