@@ -26,10 +26,10 @@ from ..errors import (
     ShapeError,
 )
 from ..namespace import Namespace
-from ..op import primitive, public, recorded, tensor_of
+from ..op import primitive, public, tensor_of
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim
-from .shape import cat
+from .padding import pad
 
 __all__: list[str] = []
 
@@ -249,23 +249,16 @@ def _resized(x: Tensor, dims: Dims, lengths: Sequence[int | None]) -> Tensor:
     Raises:
         ArgumentError: a length is below 1.
     """
-    cut = [slice(None)] * len(x._shape)
-    missing: list[tuple[int, int]] = []
+    missing = [0] * len(x._shape)
     for d, n in zip(dims, lengths, strict=True):
         here = x._shape[d]
         n = here if n is None else n
         if n < 1:
             raise ArgumentError(f"Invalid number of data points ({n}) specified.")
-        if n < here:
-            cut[d] = slice(n)
-        elif n > here:
-            missing.append((d, n - here))
-    if any(c.stop is not None for c in cut):
-        x = x[tuple(cut)]
-    for d, n in missing:
-        shape = (*x._shape[:d], n, *x._shape[d + 1 :])
-        x = cat((x, recorded.zeros(shape, x)), d)
-    return x
+        missing[d] = n - here
+    if not any(missing):
+        return x
+    return pad(x, [width for n in reversed(missing) for width in (0, n)])
 
 
 # what the functions are made of ----------------------------------------------------------------

@@ -20,7 +20,8 @@ from ..samples import bad, sample
 from ..tensor import Tensor
 from .creation import ones, tensor
 from .fourier import fft, ifft, integer, irfft, rfft
-from .shape import cat, flip, stack, transpose
+from .padding import pad
+from .shape import squeeze, stack, transpose, unsqueeze
 
 __all__ = [
     "bartlett_window",
@@ -182,50 +183,17 @@ _overlap_add = primitive(
 )
 
 
-def _zeros(x: Tensor, n: int) -> Tensor:
-    """Zeros, n of them, like the last dimension of `x`."""
-    return recorded.zeros((*x._shape[:-1], n), x)  # type: ignore[no-any-return]
-
-
 def _centred(x: Tensor, n: int) -> Tensor:
     """The last dimension filled up with zeros on both sides, to length n."""
     missing = n - x._shape[-1]
-    left = missing // 2
-    return cat((_zeros(x, left), x, _zeros(x, missing - left)), -1) if missing else x
-
-
-def _reflected(x: Tensor, p: int) -> tuple[Tensor, Tensor]:
-    return flip(x[..., 1 : p + 1], (-1,)), flip(x[..., -p - 1 : -1], (-1,))
-
-
-def _repeated(x: Tensor, p: int) -> tuple[Tensor, Tensor]:
-    wide = (*x._shape[:-1], p)
-    return recorded.broadcast_to(x[..., :1], wide), recorded.broadcast_to(x[..., -1:], wide)
-
-
-_PADDINGS: dict[str, Callable[[Tensor, int], tuple[Tensor, Tensor]]] = {
-    "reflect": _reflected,
-    "constant": lambda x, p: (_zeros(x, p), _zeros(x, p)),
-    "replicate": _repeated,
-    "circular": lambda x, p: (x[..., -p:], x[..., :p]),
-}
+    return pad(x, (missing // 2, missing - missing // 2)) if missing else x
 
 
 def _padded(x: Tensor, p: int, mode: str) -> Tensor:
-    if mode not in _PADDINGS:
-        raise NotImplementedError(
-            f"Unrecognised padding mode {mode}; expected one of {', '.join(_PADDINGS)}."
-        )
-    n = x._shape[-1]
-    if p >= n and mode == "reflect":
-        raise ShapeError(
-            "Padding size should be less than the corresponding input dimension, "
-            f"but got: padding ({p}, {p}) at the last dimension of input {list(x._shape)}."
-        )
-    if p > n and mode == "circular":
-        raise ShapeError("Padding value causes wrapping around more than once.")
-    before, after = _PADDINGS[mode](x, p)
-    return cat((before, x, after), -1) if p else x
+    """The signals with p elements more on both sides."""
+    if len(x._shape) == 2:
+        return pad(x, (p, p), mode)
+    return squeeze(pad(unsqueeze(x, 0), (p, p), mode), 0)
 
 
 def _window_of(name: str, window: Any, win_length: int, like: Tensor) -> Tensor:
@@ -481,5 +449,5 @@ def istft(
             UserWarning,
             stacklevel=2,
         )
-        y = cat((y, _zeros(y, length - y._shape[-1])), -1)
+        y = pad(y, (0, length - y._shape[-1]))
     return y

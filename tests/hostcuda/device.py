@@ -1,8 +1,8 @@
 """Redirect CuPy to this machine's CPU: `install()` before `import cupy`.
 
 CuPy's Cython modules reach the CUDA runtime through the capsules in
-`cupy_backends.cuda.api.runtime.__pyx_capi__`, the driver and cuBLAS/cuRAND by dlopen, and NVRTC
-through one Python function. `install` replaces these four, and the sorts of Thrust, which are
+`cupy_backends.cuda.api.runtime.__pyx_capi__`, the driver and cuBLAS/cuRAND/cuSOLVER by dlopen, and
+NVRTC through one Python function. `install` replaces these four, and the sorts of Thrust, which are
 compiled into CuPy: device memory is fenced host memory and a "cubin" is a library that g++ made.
 Everything else (ndarray, ufuncs, casting, broadcasting,
 kernel code generation, errors on mixing with NumPy) is CuPy itself.
@@ -278,6 +278,23 @@ def _preload(library, soname=None, user=None):
     return soname
 
 
+def _lapack(name):
+    """Return the address of a routine of LAPACK or BLAS, as SciPy carries them.
+
+    Their integers have 32 bits, which those of NumPy's copy have not.
+    """
+    from scipy.linalg import cython_blas, cython_lapack
+
+    name = name.decode()
+    capsules = cython_lapack.__pyx_capi__
+    capsule = capsules[name] if name in capsules else cython_blas.__pyx_capi__[name]
+    name_of, address_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    address_of.restype = ctypes.c_void_p
+    address_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    return address_of(capsule, name_of(capsule))
+
+
 def _noted(function, name):
     """Return a function that is noted as a launch of that name."""
 
@@ -314,9 +331,15 @@ def install(pool=False, dispatch=True):
     if "cupy" in sys.modules:
         raise RuntimeError("hostcuda.install() must run before cupy is imported")
     _preload("cuda", "libcuda.so.1")
+    for library in ("cusolver", "cusparse", "curand"):
+        _preload(library, user=f"cupy_backends/cuda/libs/{library}")
+    _preload("nvJitLink", "libnvJitLink.so.12")  # cuSOLVER depends on it
+    routine = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(_lapack)
+    _keep.append(routine)
+    address = ctypes.cast(routine, ctypes.c_void_p).value
+    ctypes.c_void_p.in_dll(_libraries["cusolver"], "hc_lapack").value = address
     cublas = _preload("cublas", user="cupy_backends/cuda/libs/cublas")
     _preload("cublasLt", cublas.replace("cublas", "cublasLt"))
-    _preload("curand", user="cupy_backends/cuda/libs/curand")
     _preload("cufft", user="cupy/cuda/cufft")
     cuda = _libraries["cuda"]
     cuda.hc_malloc.restype, cuda.hc_malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
