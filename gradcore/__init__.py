@@ -106,6 +106,7 @@ if _typing.TYPE_CHECKING:
     from .ops.decomposition import *
     from .ops.distance import *
     from .ops.elementwise import *
+    from .ops.gradient import *
     from .ops.inverse import *
     from .ops.matrix_exp import *
     from .ops.matrix_product import *
@@ -115,6 +116,11 @@ if _typing.TYPE_CHECKING:
     from .ops.scan import *
     from .ops.scatter import *
     from .ops.shuffle import *
+    from . import (
+    )
+    from .func.vmap import vmap as vmap
+    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .ops.signal import *
     from .ops.special import *
     from .ops.strided import *
     from .ops.sums import *

@@ -179,6 +179,8 @@ DIFFERENT_NAMES = {
     "lu_unpack": "composite",
     "orgqr": "composite",
     "ormqr": "composite",
+    "stft": "nothing is made two-dimensional first",
+    "istft": "nothing is made two-dimensional first",
     "linalg.tensorinv": "composite",
     "linalg.tensorsolve": "composite",
     **dict.fromkeys(

@@ -32,6 +32,7 @@ STRICTER = {
     "nn.functional.scaled_dot_product_attention": "the keys, which PyTorch has scaled",
     "nn.functional.smooth_l1_loss": "the operands, not their broadcasts",
     "nn.functional.softplus": "the result, not the operand",
+    "stft": "the window, which PyTorch copies",
     "take_along_dim": "the index, which PyTorch broadcasts",
 }
 """What gradcore saves where PyTorch saves something else, or nothing."""
@@ -45,6 +46,7 @@ LESS = {
     "true_divide": "a divisor that is a number",
     "repeat_interleave": "the repeats",
     "sgn": "of real values nothing",
+    "stft": "the operand, of a linear function",
     **dict.fromkeys((p for p in OPS if p.startswith("fft.")), "the operand, of a linear function"),
     "nn.functional.pad": "the elements, of which the shape matters only",
 }

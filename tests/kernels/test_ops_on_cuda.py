@@ -79,6 +79,7 @@ LOOKS_AT_VALUES = {
     *("inverse", "linalg.inv", "linalg.inv_ex", "linalg.solve", "linalg.solve_ex", "linalg.det"),
     *("linalg.matrix_power", "linalg.tensorinv", "linalg.tensorsolve"),
     "cov",
+    *("repeat_interleave", "istft"),
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
@@ -152,6 +153,7 @@ def special(array):
 
 # Which elements an infinity makes infinite, and which nan, depends on the order of the sums.
 SPREADS = tuple(f"fft.{kind}" for kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"))
+SPREADS += ("stft", "istft")
 
 
 @over([(path, number) for path, number in ONE if path.rstrip("2n") not in SPREADS])
