@@ -66,6 +66,7 @@ from . import late as _late  # after all the others
 from .op import declare_all as _declare_all
 
 if _typing.TYPE_CHECKING:
+    from .ops.convolution import *
     from . import autograd, cuda, debug, func, nn, optim, serialization, testing, utils
     from .func.vmap import vmap
     from .fusion import elementwise_kernel, fuse

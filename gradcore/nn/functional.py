@@ -9,6 +9,14 @@ from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
+from ..ops.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from ..ops.dropout import dropout
 from ..ops.layer import (
     embedding,
@@ -33,6 +41,12 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "elu",
