@@ -35,6 +35,7 @@ from ..ops.loss import (
     smooth_l1_loss,
 )
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
+from ..ops.windows import fold, unfold
 from ..tensor import Tensor
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "dropout",
     "elu",
     "embedding",
+    "fold",
     "gelu",
     "huber_loss",
     "l1_loss",
@@ -73,6 +75,7 @@ __all__ = [
     "softmin",
     "softplus",
     "tanh",
+    "unfold",
 ]
 
 _relu = _pointwise.relu

@@ -14,7 +14,6 @@ windows of x (the columns of the matrix) are never all in memory.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import operator
 from collections.abc import Iterator, Sequence
@@ -25,11 +24,12 @@ import numpy as np
 from ..batching.array import BatchedArray, Level, belongs
 from ..batching.namespace import batched
 from ..device import Array
-from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..op import common_device, primitive, public
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .layer import tensor_argument
+from .windows import How, Sizes, add_windows, sizes, windows, with_batch
 
 __all__ = [
     "conv1d",
@@ -39,62 +39,6 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
 ]
-
-Sizes = tuple[int, ...]
-How = tuple[Sizes, Sizes, Sizes, int]
-"""Stride, padding before the first element, dilation, each by dimension; groups."""
-
-
-# windows ---------------------------------------------------------------------------------------
-
-
-def windows(module: Any, x: Array, kernel: Sizes, size: Sizes, how: How) -> Array:
-    """The view `(n, c, *kernel, *size)` of `x`, `(n, c, *)`, or of a copy with zeros around it."""
-    stride, padding, dilation, _ = how
-    after = []
-    for length, k, count, s, before, d in zip(
-        x.shape[2:], kernel, size, stride, padding, dilation, strict=True
-    ):
-        after.append((count - 1) * s + (k - 1) * d + 1 - before - length)
-    if any(padding) or max(after) > 0:
-        around = [n + p + max(0, q) for n, p, q in zip(x.shape[2:], padding, after, strict=True)]
-        wide = module.zeros((*x.shape[:2], *around), x.dtype)
-        inside = [slice(p, p + n) for p, n in zip(padding, x.shape[2:], strict=True)]
-        wide[(..., *inside)] = x
-        x = wide
-    steps = x.strides[2:]
-    return module.lib.stride_tricks.as_strided(
-        x,
-        (*x.shape[:2], *kernel, *size),
-        (
-            *x.strides[:2],
-            *[step * d for step, d in zip(steps, dilation, strict=True)],
-            *[step * s for step, s in zip(steps, stride, strict=True)],
-        ),
-    )
-
-
-def add_windows(out: Array, parts: Array, how: How) -> None:
-    """Add each element of `parts`, laid out as `windows` does, where it belongs in `out`."""
-    count = out.ndim - 2
-    stride, padding, dilation, _ = how
-    kernel, size = parts.shape[2 : 2 + count], parts.shape[2 + count :]
-    places = []
-    for length, k, n, s, before, d in zip(
-        out.shape[2:], kernel, size, stride, padding, dilation, strict=True
-    ):
-        along = []
-        for j in range(k):
-            shift = j * d - before
-            first, end = max(0, -(shift // s)), min(n, (length - 1 - shift) // s + 1)
-            if first < end:
-                to = slice(first * s + shift, (end - 1) * s + shift + 1, s)
-                along.append((j, slice(first, end), to))
-        places.append(along)
-    for place in itertools.product(*places):
-        at, taken, to = zip(*place, strict=True)
-        target = out[(..., *to)]
-        target += parts[(slice(None), slice(None), *at, *taken)]
 
 
 def _blocks(module: Any, count: int, nbytes: int) -> Iterator[slice]:
@@ -369,44 +313,6 @@ _transpose_and_bias = _with_bias(
 
 
 # arguments ---------------------------------------------------------------------------------------
-
-
-def sizes(name: str, argument: str, value: Any, count: int) -> Sizes:
-    """`value` as `count` integers; one stands for all.
-
-    Raises:
-        ArgumentTypeError: it is no integer, and no sequence of them.
-        ArgumentError: there are neither `count` nor one.
-    """
-    try:
-        one: Any = (value,) if not isinstance(value, Sequence | np.ndarray) else value
-        if isinstance(value, str):
-            raise TypeError
-        found = tuple([operator.index(n) for n in one])
-    except TypeError:
-        raise ArgumentTypeError(
-            f"{name}(): argument {argument!r} must be tuple of ints, not {type(value).__name__}."
-        ) from None
-    if len(found) not in (1, count):
-        raise ArgumentError(
-            f"{name}: expected {argument} to be a single integer value or a list of {count} values "
-            f"to match the convolution dimensions, but got {argument}={list(found)}."
-        )
-    return found * count if len(found) == 1 else found
-
-
-def with_batch(name: str, x: Tensor, count: int) -> bool:
-    """Whether `x` has a batch before the channels and its `count` dimensions.
-
-    Raises:
-        ShapeError: it has other numbers of dimensions.
-    """
-    if x.ndim not in (count + 1, count + 2):
-        raise ShapeError(
-            f"{name}: Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to {name}, "
-            f"but got input of size: {list(x._shape)}."
-        )
-    return x.ndim == count + 2
 
 
 def _by(lengths: Sequence[int]) -> str:
