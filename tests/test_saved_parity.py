@@ -38,6 +38,12 @@ STRICTER = {
 LESS = {
     "div": "a divisor that is a number",
     "mul": "a factor that is a number",
+    "nn.functional.adaptive_avg_pool1d": "the input, of which its shape is enough",
+    "nn.functional.adaptive_avg_pool2d": "the input, of which its shape is enough",
+    "nn.functional.adaptive_avg_pool3d": "the input, of which its shape is enough",
+    "nn.functional.avg_pool1d": "the input, of which its shape is enough",
+    "nn.functional.avg_pool2d": "the input, of which its shape is enough",
+    "nn.functional.avg_pool3d": "the input, of which its shape is enough",
     "true_divide": "a divisor that is a number",
     "repeat_interleave": "the repeats",
     "sgn": "of real values nothing",

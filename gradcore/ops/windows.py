@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,27 +51,49 @@ def windows(module: Any, x: Array, kernel: Sizes, size: Sizes, how: How) -> Arra
     )
 
 
+def places(
+    length: int, k: int, count: int, stride: int, padding: int, dilation: int
+) -> list[tuple[int, slice, slice]]:
+    """For each element of a window along one dimension, which windows have it, and where.
+
+    Args:
+        length: of the dimension.
+        k: the elements of a window.
+        count: the number of windows.
+        stride: from one to the next.
+        padding: how far before the dimension the first begins.
+        dilation: the step between its elements.
+
+    Returns:
+        The number of the element, the slice of the windows, and of as many elements in the
+        dimension; without elements that no window has inside.
+    """
+    found = []
+    for j in range(k):
+        shift = j * dilation - padding
+        first, end = max(0, -(shift // stride)), min(count, (length - 1 - shift) // stride + 1)
+        if first < end:
+            at = slice(first * stride + shift, (end - 1) * stride + shift + 1, stride)
+            found.append((j, slice(first, end), at))
+    return found
+
+
+def all_places(lengths: Sizes, kernel: Sizes, size: Sizes, how: How) -> Iterator[Any]:
+    """`places` for several dimensions: a tuple of each of the three, in the order of memory."""
+    along = [
+        places(*one) for one in zip(lengths, kernel, size, how[0], how[1], how[2], strict=True)
+    ]
+    for place in itertools.product(*along):
+        yield zip(*place, strict=True)
+
+
 def add_windows(out: Array, parts: Array, how: How) -> None:
     """Add each element of `parts`, laid out as `windows` does, where it belongs in `out`."""
     count = out.ndim - 2
-    stride, padding, dilation, _ = how
     kernel, size = parts.shape[2 : 2 + count], parts.shape[2 + count :]
-    places = []
-    for length, k, n, s, before, d in zip(
-        out.shape[2:], kernel, size, stride, padding, dilation, strict=True
-    ):
-        along = []
-        for j in range(k):
-            shift = j * d - before
-            first, end = max(0, -(shift // s)), min(n, (length - 1 - shift) // s + 1)
-            if first < end:
-                to = slice(first * s + shift, (end - 1) * s + shift + 1, s)
-                along.append((j, slice(first, end), to))
-        places.append(along)
-    for place in itertools.product(*places):
-        at, taken, to = zip(*place, strict=True)
-        target = out[(..., *to)]
-        target += parts[(slice(None), slice(None), *at, *taken)]
+    for element, taken, at in all_places(out.shape[2:], kernel, size, how):
+        target = out[(..., *at)]
+        target += parts[(slice(None), slice(None), *element, *taken)]
 
 
 def sizes(name: str, argument: str, value: Any, count: int) -> Sizes:
