@@ -94,13 +94,10 @@ if _typing.TYPE_CHECKING:
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.affine_product import *
     from .ops.assembly import *
     from .ops.complex import *
+    from .ops.convolution import *
     from .ops.count import *
     from .ops.covariance import *
     from .ops.decomposition import *
@@ -112,19 +109,15 @@ if _typing.TYPE_CHECKING:
     from .ops.matrix_product import *
     from .ops.order import *
     from .ops.padding import *
+    from .ops.pooling import *
     from .ops.quantile import *
     from .ops.scan import *
     from .ops.scatter import *
     from .ops.shuffle import *
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.signal import *
     from .ops.special import *
     from .ops.strided import *
     from .ops.sums import *
-    from .serialization import load as load, save as save
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"
