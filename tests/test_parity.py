@@ -58,6 +58,7 @@ OTHER_INTEGERS = {
     ("einsum", "*"): "PyTorch's is int64 where it calls sum, and the operands' dtype elsewhere",
     ("addmm", "*"): "PyTorch truncates a float alpha and beta; here the product is promoted",
     ("square", "bool"): "PyTorch's is int64",
+    ("nn.functional.local_response_norm", "*"): "PyTorch rounds a mean of integers",
 }
 """Values or dtypes that differ on integers, by path and dtype."""
 
@@ -105,6 +106,7 @@ DIFFERENT_NAMES = {
     "min": "a 0-d Tensor",
     "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
     "channel_shuffle": "composite",
+    "nn.functional.instance_norm": "group_norm",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
@@ -131,6 +133,7 @@ CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not
 NOT_IN_PYTORCH = {
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
+    ("nn.functional.group_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
     ("scatter_add", 2): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 4): "PyTorch's double backward fails where src is larger than index",

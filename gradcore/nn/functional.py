@@ -9,7 +9,15 @@ from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
-from ..ops.dropout import dropout
+from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
+from ..ops.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from ..ops.layer import (
     embedding,
     linear,
@@ -32,20 +40,28 @@ from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..tensor import Tensor
 
 __all__ = [
+    "alpha_dropout",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "channel_shuffle",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
+    "feature_alpha_dropout",
     "gelu",
+    "group_norm",
     "huber_loss",
+    "instance_norm",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "mse_loss",
