@@ -50,6 +50,7 @@ REFUSED_HERE = {
     ("masked_fill", "uint8"): "PyTorch lets a negative fill value wrap around",
     ("sign", "bool"): "NumPy has none",
     ("sgn", "bool"): "NumPy has none",
+    ("nn.functional.interpolate", "uint8"): "PyTorch has weights of whole numbers for it",
     ("matmul", "bool"): "PyTorch has it for empty inner dimensions only",
 }
 """Calls that only gradcore refuses, by path and dtype."""
@@ -107,6 +108,7 @@ DIFFERENT_NAMES = {
     "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
     "channel_shuffle": "composite",
     "nn.functional.instance_norm": "group_norm",
+    "nn.functional.interpolate": "a node per dimension",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 

@@ -40,6 +40,7 @@ LESS = {
     "true_divide": "a divisor that is a number",
     "repeat_interleave": "the repeats",
     "sgn": "of real values nothing",
+    "nn.functional.interpolate": "the elements, of which the shape matters only",
     "nn.functional.pad": "the elements, of which the shape matters only",
 }
 """What is freed in PyTorch only."""

@@ -36,6 +36,7 @@ from ..ops.loss import (
 )
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..ops.padding import pad
+from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..tensor import Tensor
 
@@ -57,6 +58,7 @@ __all__ = [
     "group_norm",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -81,6 +83,9 @@ __all__ = [
     "softmin",
     "softplus",
     "tanh",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 _relu = _pointwise.relu

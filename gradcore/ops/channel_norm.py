@@ -298,7 +298,7 @@ def group_norm(
 @public(
     path="nn.functional.instance_norm",
     samples=lambda make: [
-        sample(make.real(2, 3, 4)),
+        sample(make.real(2, 3, 6)),
         sample(make.real(2, 3, 4), None, None, make.real(3), make.real(3)),
         sample(make.real(1, 2, 2, 3), weight=make.real(2), eps=0.1),
         sample(make.real(0, 2, 3)),
