@@ -60,6 +60,7 @@ REFUSED_HERE = {
         "NumPy has no half precision complex numbers",
     ),
     ("linalg.det", "float16"): "PyTorch has it for empty matrices only",
+    ("nn.functional.interpolate", "uint8"): "PyTorch has weights of whole numbers for it",
     ("matmul", "bool"): "PyTorch has it for empty inner dimensions only",
 }
 """Calls that only gradcore refuses, by path and dtype."""
@@ -69,6 +70,7 @@ OTHER_INTEGERS = {
     ("square", "bool"): "PyTorch's is int64",
     ("topk", "*"): "which of equal elements PyTorch takes is open",
     ("kthvalue", "*"): "which of equal elements PyTorch takes is open",
+    ("nn.functional.local_response_norm", "*"): "PyTorch rounds a mean of integers",
 }
 """Values or dtypes that differ on integers, by path and dtype."""
 
@@ -210,6 +212,8 @@ DIFFERENT_NAMES = {
     "fft.ihfftn": "one node, where PyTorch conjugates",
     "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
     "channel_shuffle": "composite",
+    "nn.functional.instance_norm": "group_norm",
+    "nn.functional.interpolate": "a node per dimension",
 }
 """Where grad_fn.name() differs, and why; all other operations have PyTorch's name."""
 
@@ -250,6 +254,7 @@ NOT_IN_PYTORCH = {
     ("vander", 1): "PyTorch writes into what it has saved",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
+    ("nn.functional.group_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
     ("view_as_real", 2): "PyTorch's double backward fails for empty ones",
     ("scatter", 1): "PyTorch's double backward fails where src is larger than index",

@@ -37,6 +37,8 @@ STRICTER = {
     "nn.functional.softplus": "the result, not the operand",
     "stft": "the window, which PyTorch copies",
     "take_along_dim": "the index, which PyTorch broadcasts",
+    "nn.functional.group_norm": "mean and variance, of which PyTorch keeps what is wanted",
+    "nn.functional.instance_norm": "the weight, of which PyTorch keeps a copy per sample",
 }
 """What gradcore saves where PyTorch saves something else, or nothing."""
 
@@ -57,6 +59,7 @@ LESS = {
     "sgn": "of real values nothing",
     "stft": "the operand, of a linear function",
     **dict.fromkeys((p for p in OPS if p.startswith("fft.")), "the operand, of a linear function"),
+    "nn.functional.interpolate": "the elements, of which the shape matters only",
     "nn.functional.pad": "the elements, of which the shape matters only",
 }
 """What is freed in PyTorch only."""

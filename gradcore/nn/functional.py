@@ -19,6 +19,15 @@ from ..ops.convolution import (
     conv_transpose3d,
 )
 from ..ops.dropout import dropout
+from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
+from ..ops.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from ..ops.layer import (
     embedding,
     linear,
@@ -38,6 +47,7 @@ from ..ops.loss import (
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..ops.padding import pad
 from ..ops.product import bilinear
+from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..ops.pooling import (
     adaptive_avg_pool1d,
@@ -60,6 +70,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "alpha_dropout",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -73,15 +84,23 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
     "fold",
+    "feature_alpha_dropout",
     "gelu",
+    "group_norm",
     "huber_loss",
+    "instance_norm",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "lp_pool1d",
@@ -106,6 +125,9 @@ __all__ = [
     "softplus",
     "tanh",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 _relu = _pointwise.relu
