@@ -9,7 +9,7 @@ from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
-from ..ops.distance import pdist
+from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
 from ..ops.convolution import (
     conv1d,
     conv2d,
@@ -18,8 +18,7 @@ from ..ops.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from ..ops.dropout import dropout
-from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
+from ..ops.distance import pdist
 from ..ops.dropout import (
     alpha_dropout,
     dropout,
@@ -46,9 +45,6 @@ from ..ops.loss import (
 )
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..ops.padding import pad
-from ..ops.product import bilinear
-from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
-from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..ops.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -60,6 +56,9 @@ from ..ops.pooling import (
     lp_pool2d,
     lp_pool3d,
 )
+from ..ops.product import bilinear
+from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
+from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..ops.windows import fold, unfold
 from ..tensor import Tensor
 
@@ -67,10 +66,10 @@ __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
-    "alpha_dropout",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -89,8 +88,8 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
-    "fold",
     "feature_alpha_dropout",
+    "fold",
     "gelu",
     "group_norm",
     "huber_loss",
