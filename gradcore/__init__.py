@@ -97,9 +97,11 @@ if _typing.TYPE_CHECKING:
     from .ops.elementwise import *
     from .ops.inverse import *
     from .ops.padding import *
+    from .ops.random import *
     from .ops.scatter import *
     from .ops.shuffle import *
     from .ops.strided import *
+    from .ops.traits import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"
