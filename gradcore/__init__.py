@@ -109,27 +109,17 @@ if _typing.TYPE_CHECKING:
     from .ops.matrix_product import *
     from .ops.order import *
     from .ops.padding import *
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.pooling import *
     from .ops.quantile import *
     from .ops.random import *
     from .ops.scan import *
-    from .serialization import load as load, save as save
     from .ops.scatter import *
     from .ops.shuffle import *
     from .ops.signal import *
     from .ops.special import *
     from .ops.strided import *
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.sums import *
     from .ops.traits import *
-    from .serialization import load as load, save as save
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"

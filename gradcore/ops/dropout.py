@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Final
 
 from ..device import is_array
 from ..errors import ArgumentError, ShapeError
 from ..op import primitive, public, recorded, tensor_of
 from ..random import default_generator
-from ..samples import bad, sample
+from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, wrap
 from .activation import floating
 
@@ -49,12 +50,12 @@ def _channels(x: Tensor) -> tuple[int, ...]:
     return x._shape[:2] + (1,) * (x.ndim - 2)
 
 
-_SAMPLES: Final = lambda make: [
+_SAMPLES: Final[Callable[[Maker], list[Sample]]] = lambda make: [
     sample(make.real(2, 3, 2), 0.0),
     sample(make.real(2, 3, 2), 1.0, True),
     sample(make.real(2, 3, 2), 0.3, False),
 ]
-_ERRORS: Final = lambda make: [
+_ERRORS: Final[Callable[[Maker], list[Bad]]] = lambda make: [
     bad(ValueError, "has to be between 0 and 1", make.real(1, 2, 3), 1.5),
 ]
 
