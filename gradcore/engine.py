@@ -40,6 +40,7 @@ from .graph import (
     FREED,
     METADATA,
     OUTPUT,
+    OUTPUTS,
     SCALAR,
     AccumulateGrad,
     Cotangents,
@@ -346,9 +347,14 @@ def check_unchanged(node: Node, saved: Iterable[Any]) -> None:
             array = part._array if isinstance(part, Tensor) else part
             versions = change(array, node.sequence) if is_array(array) else None
             if versions is not None:
-                made_by = node if source == OUTPUT else node.edges[source] if source >= 0 else None
+                made_by = node.edges[source] if source >= 0 else None
+                number = 0
+                if source == OUTPUT or source <= OUTPUTS:
+                    made_by, number = node, max(OUTPUTS - source, 0)
                 kind = type_of(array)
-                origin = f"which is output 0 of {_short(made_by)}, " if made_by is not None else ""
+                origin = ""
+                if made_by is not None:
+                    origin = f"which is output {number} of {_short(made_by)}, "
                 raise GraphError(
                     "one of the variables needed for gradient computation has been modified by an "
                     f"inplace operation: [{kind} {list(array.shape)}], {origin}is at version "
@@ -531,6 +537,12 @@ def saved_as_tensor(node: Node, value: Any, source: int) -> Any:
         return wrap(value)
     if source == OUTPUT:
         return new_tensor(value, node.type, value.shape, True, node)
+    if source <= OUTPUTS:
+        kind = type_of(value)
+        if not kind.recordable:
+            return wrap(value)
+        edge = output_of(node, OUTPUTS - source, kind)
+        return new_tensor(value, kind, value.shape, True, edge)
     return with_history(value, node.edges[source])
 
 

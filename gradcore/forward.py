@@ -28,7 +28,7 @@ import numpy as np
 
 from .device import TensorType, type_of
 from .engine import _run as run_backward
-from .graph import Node, Pullback, new_node
+from .graph import Node, Pullback, function_of, new_node
 from .levels import Level
 from .mode import is_grad_enabled, quiet, set_grad_enabled
 from .op import parameters, recorded
@@ -96,8 +96,10 @@ class Dual(Lifted):
         _annotate(y, level, dict(zip(op.letters, tangents, strict=True), y=t))
         return dual(y, t, level)
 
-    def _primitive(self, op: Any, inputs: Sequence[Tensor], metadata: tuple[Any, ...]) -> Tensor:
+    def _primitive(self, op: Any, inputs: Sequence[Tensor], metadata: tuple[Any, ...]) -> Any:
         level, primals, tangents = unwrapped(self, inputs)
+        if op.outputs is not None:
+            return _several(op, primals, tangents, metadata, level)
         y: Tensor = op.call(*primals, *metadata)
         if not op.differentiable or not _flows(y, tangents):
             return y
@@ -519,43 +521,124 @@ def _primitive_jvp(
     return transposed(cotangents, y, chosen, saved)
 
 
+def _several(
+    op: Any,
+    primals: Sequence[Tensor],
+    tangents: Tangents,
+    metadata: tuple[Any, ...],
+    level: Level,
+) -> tuple[Tensor, ...]:
+    """The outputs of a primitive that has several, with their tangents."""
+    ys: tuple[Tensor, ...] = op.call(*primals, *metadata)
+    if not op.differentiable or not _flows(ys, tangents):
+        return ys
+    with quiet():
+        found = _several_jvp(op, ys, primals, tangents, metadata)
+    recorded_as = next((y._node for y in ys if y._node is not None), None)
+    if recorded_as is not None:
+        node, _ = function_of(recorded_as)
+        assert isinstance(node, Node)
+        named = dict(zip((*op.results, *op.letters), (*found, *tangents), strict=True))
+        chosen = tuple([named.get(name) for name in node.pullback.letters])
+        if any(t is not None for t in chosen):
+            attach(node, level, chosen)
+    return tuple([y if t is None else dual(y, t, level) for y, t in zip(ys, found, strict=True)])
+
+
+def _several_jvp(
+    op: Any,
+    ys: tuple[Tensor, ...],
+    primals: Sequence[Tensor],
+    tangents: Tangents,
+    metadata: tuple[Any, ...],
+) -> list[Tensor | None]:
+    """The tangents of the outputs of a primitive; None where they are zero."""
+    given = [
+        None if t is None else _cast(t, p._type) for t, p in zip(tangents, primals, strict=True)
+    ]
+    shapes = [p._shape for p in primals]
+    values = dict(zip(op.values, (*ys, *primals, *shapes, *metadata), strict=False))
+    if op.linear or op.jvp is not None:
+        if op.linear:
+            found = op.call(*_materialized(given, primals), *metadata)
+        else:
+            values |= {f"t_{letter}": t for letter, t in zip(op.letters, given, strict=True)}
+            found = op.jvp(recorded, *[values[name] for name in parameters(op.jvp)[1:]])
+        return [
+            None if t is None or not y._type.recordable else _fitted(t, y._type, y._shape)
+            for t, y in zip(found, ys, strict=True)
+        ]
+    kind = next((y._type for y in ys if y._type.recordable), None)
+    variant = op.variant(tuple([t is not None for t in given]), kind) if kind else None
+    if variant is None:
+        return [None] * len(ys)
+    pullback, _, flows = variant
+    saved = tuple([values[name] for name in pullback.letters])
+
+    def cotangents(*us: Tensor) -> list[Any]:
+        g = pullback.joint(recorded, dict(zip(at, us, strict=True)), saved)
+        return [rule(recorded, g, saved) for rule in pullback.rules]
+
+    at = [n for n, y in enumerate(ys) if y._type.recordable]
+    chosen = [t for t, flow in zip(given, flows, strict=True) if flow]
+    by_output = dict(
+        zip(at, transposed_of(cotangents, [ys[n] for n in at], chosen, saved), strict=True)
+    )
+    return [by_output.get(n) for n in range(len(ys))]
+
+
 def transposed(
     function: Callable[[Tensor], Sequence[Any]],
     y: Tensor,
     tangents: Tangents,
     used: Iterable[Any],
 ) -> Tensor | None:
+    """As `transposed_of`, for one output."""
+    return transposed_of(function, [y], tangents, used)[0]
+
+
+def transposed_of(
+    function: Callable[..., Sequence[Any]],
+    ys: Sequence[Tensor],
+    tangents: Tangents,
+    used: Iterable[Any],
+) -> list[Tensor | None]:
     """The JVP, by the transpose of the VJP.
 
     Args:
-        function: gives the cotangents of the inputs for that of `y`, in which it is linear.
-        y: the output.
+        function: gives the cotangents of the inputs for those of `ys`, in which it is linear.
+        ys: the outputs.
         tangents: one per input, of its shape.
         used: the Tensors that `function` refers to.
 
     Returns:
-        The tangent of `y`; None if it is zero.
+        The tangents of `ys`; None where they are zero.
     """
-    u = zeros_of(y)
-    u._requires_grad = True
+    us = [zeros_of(y) for y in ys]
+    for u in us:
+        u._requires_grad = True
     with set_grad_enabled(True):
-        found = function(u)
+        found = function(*us)
     pairs = [
         (d, _fitted(t, d._type, d._shape))
         for d, t in zip(found, tangents, strict=True)
         if isinstance(d, Tensor) and d._requires_grad and t is not None
     ]
     if not pairs:
-        return None
+        return [None] * len(ys)
     parts = [v for v in (*used, *(t for _, t in pairs)) if isinstance(v, Tensor)]
     record = is_grad_enabled() and any(v._requires_grad for v in parts)
     roots: list[Any] = [(d._node or d, t) for d, t in pairs]
-    result = run_backward(roots, None, record, [u]).get(u)
-    if result is None:
-        return None
-    if not isinstance(result, Tensor):
-        result = wrap(y._type.asarray(result) if isinstance(result, np.generic) else result)
-    return _fitted(result, y._type, y._shape)
+    results = run_backward(roots, None, record, us)
+    made: list[Tensor | None] = []
+    for u, y in zip(us, ys, strict=True):
+        result = results.get(u)
+        if result is not None:
+            if not isinstance(result, Tensor):
+                result = wrap(y._type.asarray(result) if isinstance(result, np.generic) else result)
+            result = _fitted(result, y._type, y._shape)
+        made.append(result)
+    return made
 
 
 # forward over reverse ----------------------------------------------------------------------------

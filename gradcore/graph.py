@@ -37,6 +37,7 @@ OUTPUT: Final = -1
 CONSTANT: Final = -2
 METADATA: Final = -3
 SCALAR: Final = -4
+OUTPUTS: Final = -5
 """Where a saved value stands, if it is not an edge's primal: see `Pullback.sources`."""
 
 FREED: Final = (
@@ -127,7 +128,7 @@ class Pullback:
             result. For ops whose gradients share work, and for several outputs.
         sources: per saved value the number of the edge whose primal it is, or OUTPUT, CONSTANT
             (an array nothing flows to), METADATA (no array) or SCALAR (a Python number, perhaps
-            as a 0-d array).
+            as a 0-d array); OUTPUTS - n is output n of several.
         frees: whether a saved value is an array, so that a second backward cannot run.
         inputs: per input of the op the number of its edge, or None.
         of_op: the rules are those of an op: mathematics that can be read over any namespace.
@@ -182,7 +183,7 @@ class Pullback:
         self.rules = rules
         self.joint = joint
         self.sources = sources
-        self.frees = any(s > METADATA for s in sources)
+        self.frees = any(s not in (METADATA, SCALAR) for s in sources)
         self.inputs = inputs
         self.of_op = pure
         self.pure = pure and joint is None

@@ -38,7 +38,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, overload
 
 import numpy as np
 
@@ -57,12 +57,20 @@ from .device import (
     joined,
     type_of,
 )
-from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DeviceError,
+    DTypeError,
+    LinAlgError,
+    ShapeError,
+)
 from .graph import (
     CONSTANT,
     INNER,
     METADATA,
     OUTPUT,
+    OUTPUTS,
     SCALAR,
     SEQUENCE,
     Node,
@@ -70,6 +78,7 @@ from .graph import (
     Rule,
     getframe,
     new_node,
+    output_of,
     outside,
     watch,
 )
@@ -115,6 +124,9 @@ class Op:
         samples: makes the arguments that the suite runs it on.
         errors: makes calls that must raise.
         rules: the elementwise rules, where it has them.
+        tested: `tested(call)` is what the suite runs on the samples in the place of `call`, if that
+            is not `call` itself: of matrices that must be symmetric, or of what is unique up to
+            signs alone. It is given PyTorch's function too.
     """
 
     name: str
@@ -129,6 +141,7 @@ class Op:
     samples: Callable[[Maker], Sequence[Sample]] | None
     errors: Callable[[Maker], Sequence[Bad]] | None
     rules: tuple[Formula | None, ...] = field(default=())
+    tested: Callable[[Any], Callable[..., Any]] = field(default=lambda call: call)
 
 
 OPS: Final[dict[str, Op]] = {}
@@ -196,6 +209,7 @@ def public(
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
     rules: tuple[Formula | None, ...] = (),
+    tested: Callable[[Any], Callable[..., Any]] = lambda call: call,
 ) -> Callable[[F], F]:
     """Register a public function; see `Op` for the arguments. Returns the function itself."""
 
@@ -217,6 +231,7 @@ def public(
             samples,
             errors,
             rules,
+            tested,
         )
         assert op.path not in OPS, op.path
         OPS[op.path] = op
@@ -250,7 +265,7 @@ _SAVED_NAMES: Final[dict[str, dict[str, str]]] = {
 
 def saved_names(op: str, layout: tuple[str, ...], letters: tuple[str, ...]) -> tuple[str, ...]:
     """PyTorch's names for the saved values that the rules of `op` call as in `layout`."""
-    names = {"y": "result"}
+    names = {"y": "result", **{y: f"result{y[1:]}" for y in layout if y[1:].isdigit()}}
     if letters:
         names[letters[0]] = "self"
     if letters == ("a", "b"):
@@ -1050,6 +1065,7 @@ class _Primitive:
         symmetric: bool,
         jvp: Formula | None,
         batching: Formula | None,
+        outputs: int | None,
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
@@ -1069,7 +1085,9 @@ class _Primitive:
         self.letters = names[1 : 1 + inputs]
         self.metadata = names[1 + len(self.letters) :]
         shapes = tuple(f"{letter}_shape" for letter in self.letters)
-        self.values = ("y", *self.letters, *shapes, *self.metadata)
+        self.outputs = outputs
+        self.results = ("y",) if outputs is None else tuple(f"y{n}" for n in range(outputs))
+        self.values = (*self.results, *self.letters, *shapes, *self.metadata)
         self.differentiable = joint is not None or any(r is not None for r in rules)
         self.implementations: list[Callable[..., Any]] = [self._resolve] * 3 + [
             over_batches(self.name, forward, self.raw, batching)
@@ -1149,6 +1167,8 @@ class _Primitive:
         needed = {n for rule in chosen for n in parameters(rule)[2:]} - {"wanted"}
         layout = tuple(n for n in self.values if n in needed)
         of: dict[str, int] = {"y": OUTPUT}
+        if self.outputs is not None:
+            of = {name: OUTPUTS - n for n, name in enumerate(self.results)}
         for letter, number in zip(self.letters, numbers, strict=True):
             of[letter] = CONSTANT if number is None else number
         sources = tuple(of.get(n, METADATA) for n in layout)
@@ -1156,6 +1176,8 @@ class _Primitive:
         joint = None
         if self.joint is not None:
             joint = _adapt_joint(self.joint, layout, wanted)
+            if self.outputs is not None:
+                joint = _of_outputs(joint, self.outputs)
             if holomorphic:
                 plain = joint
                 joint = lambda xp, g, s: tuple(
@@ -1200,6 +1222,24 @@ class _Primitive:
                 out._requires_grad = True
         return out
 
+    def several(
+        self, inputs: Sequence[Tensor], ys: Sequence[Any], args: tuple[Any, ...]
+    ) -> tuple[Tensor, ...]:
+        """As `result`, of an operation with several outputs."""
+        kind = inputs[0]._type
+        found = [typed(y, kind) for y in ys]
+        arrays = tuple([y for y, _ in found])
+        recordable = [y_type for _, y_type in found if y_type.recordable]
+        node = self.record(inputs, arrays, recordable[0], args) if recordable else None
+        outs = []
+        for number, (y, y_type) in enumerate(found):
+            if node is not None and y_type.recordable:
+                edge = output_of(node, number, y_type)
+                outs.append(new_tensor(y, y_type, y.shape, True, edge))
+            else:
+                outs.append(new_tensor(y, y_type, y.shape))
+        return tuple(outs)
+
     def record(
         self, inputs: Sequence[Tensor], y: Any, y_type: TensorType, args: tuple[Any, ...]
     ) -> Node | None:
@@ -1216,12 +1256,15 @@ class _Primitive:
             return new_node(pullback, edges, (), y_type, None, tuple(inputs))
         shapes: tuple[Any, ...] = tuple([t._shape for t in inputs])
         count = len(shapes)
-        saved = getter((y, *args[:count], *shapes, *args[count:]))
+        ys = (y,) if self.outputs is None else y
+        saved = getter((*ys, *args[:count], *shapes, *args[count:]))
         return new_node(pullback, edges, saved, y_type, None, tuple(inputs))
 
     def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         """The error to raise where NumPy or CuPy raised `error`."""
-        if isinstance(error, ValueError | TypeError) and not isinstance(error, ShapeError):
+        if isinstance(error, ValueError | TypeError) and not isinstance(
+            error, ShapeError | LinAlgError
+        ):
             listed = ", ".join(f"{t._shape} {t._type.dtype.name}" for t in inputs)
             base = ShapeError if isinstance(error, ValueError) else DTypeError
             return base(f"{self.name}: {error} (operands: {listed}).")
@@ -1240,6 +1283,11 @@ def _adapt_joint(joint: Formula, layout: tuple[str, ...], wanted: tuple[bool, ..
         return joint(xp, g, *[values[n] for n in names])
 
     return call
+
+
+def _of_outputs(joint: Rule, count: int) -> Rule:
+    """`joint`, given the cotangents of all outputs as a tuple; None for those that have none."""
+    return lambda xp, g, s: joint(xp, tuple([g.get(n) for n in range(count)]), s)
 
 
 def _together(rules: list[Rule], wanted: tuple[bool, ...]) -> Any:
@@ -1270,7 +1318,15 @@ def _with_kernel(
 _ABSENT: Final = object()
 
 
+@overload
 def primitive(
+    name: str, forward: Formula, *rules: Formula | None, outputs: int, **options: Any
+) -> Callable[..., tuple[Tensor, ...]]: ...
+@overload
+def primitive(
+    name: str, forward: Formula, *rules: Formula | None, **options: Any
+) -> Callable[..., Tensor]: ...
+def primitive(  # type: ignore[misc]  # the overloads leave the options to it
     name: str,
     forward: Formula,
     *rules: Formula | None,
@@ -1285,7 +1341,8 @@ def primitive(
     symmetric: bool = False,
     jvp: Formula | None = None,
     batching: Formula | None = None,
-) -> Callable[..., Tensor]:
+    outputs: int | None = None,
+) -> Callable[..., Any]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
     Args:
@@ -1307,6 +1364,10 @@ def primitive(
             VJP: as a rule, with `t_x` for the tangent of the array `x`, which may be None.
         batching: the forward on batches, where it is not made of the Namespace's functions; see
             `batching/readings.py`, of which `leading` is one.
+        outputs: how many there are, where the forward returns a tuple of them. The rule is a
+            `joint` then; its `g` is the tuple of their cotangents, None for one that has none, and
+            `y0`, `y1`, ... are the outputs. It conjugates for itself. A `jvp` or a `linear`
+            forward gives a tuple of tangents.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1327,6 +1388,7 @@ def primitive(
         symmetric,
         jvp,
         batching,
+        outputs,
     )
     implementations, variant, again = op.implementations, op.variant, op.again
     result = op.result
@@ -1335,7 +1397,7 @@ def primitive(
     wanted_one = (True,)
 
     # One or two pieces of metadata are the rule; passing them by name saves 0.1 us.
-    def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Tensor:
+    def apply_one(x: Tensor, m: Any = _ABSENT, n: Any = _ABSENT, *more: Any) -> Any:
         if x.__class__ is not Tensor and isinstance(x, Lifted):
             return x._primitive(op, (x,), tuple([v for v in (m, n, *more) if v is not _ABSENT]))
         kind = x._type
@@ -1379,7 +1441,7 @@ def primitive(
             watch(out, x)
         return out
 
-    def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Tensor:
+    def apply_two(a: Tensor, b: Tensor, *metadata: Any) -> Any:
         if a.__class__ is not Tensor or b.__class__ is not Tensor:
             top = outermost((a, b))
             if top is not None:
@@ -1430,7 +1492,7 @@ def primitive(
             watch(out, a, b)
         return out
 
-    def apply_several(*args: Any) -> Tensor:
+    def apply_several(*args: Any) -> Any:
         tensors = args[:count]
         top = outermost(tensors)
         if top is not None:
@@ -1448,6 +1510,11 @@ def primitive(
             y = again(error, tensors, metadata)
         return result(tensors, y, (*arrays, *metadata))
 
-    op.call = apply_several if count > 2 else apply_one if count == 1 else apply_two
+    if outputs is not None:
+        result = op.several  # type: ignore[assignment]
+    if outputs is not None or count > 2:
+        op.call = apply_several
+    else:
+        op.call = apply_one if count == 1 else apply_two
     setattr(op.call, "op", op)  # noqa: B010  for Namespace.apply
     return op.call

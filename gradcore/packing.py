@@ -250,7 +250,7 @@ class SavedTensor:
 def _saved_value(node: Node, place: int, raw: bool) -> Any:
     source = node.pullback.sources[place]
     if raw:
-        if source <= METADATA:
+        if source in (METADATA, SCALAR):
             raise AttributeError(f"{node.name()!r} has saved no tensor of that name.")
         return SavedTensor(node, place)
     if node.saved is None:

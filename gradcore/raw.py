@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from .erf import erf
+from .erf import erf, erfc
 from .errors import ArgumentError, MissingPackageError
 from .mode import quiet
 from .namespace import NUMPY_NAMES
@@ -42,10 +42,12 @@ class Special:
 
     Args:
         find: imports the module they are in.
+        own: functions by their names that are there without it.
     """
 
-    def __init__(self, find: Callable[[], Any]) -> None:
+    def __init__(self, find: Callable[[], Any], **own: Callable[..., Array]) -> None:
         self._find = find
+        vars(self).update(own)
 
     def __getattr__(self, name: str) -> Callable[..., Array]:
         try:
@@ -428,7 +430,7 @@ def numpy_functions() -> dict[str, Callable[..., Any]]:
         own_functions(np)
         | {name: _integer_division(name) for name in divisions}
         | {
-            "special": Special(_scipy_special),
+            "special": Special(_scipy_special, erf=erf, erfc=erfc),
             "broadcast_to": _broadcast_to,
             "dot_over": _dot_over,
             "einsum": _einsum,

@@ -538,7 +538,7 @@ class Lifted(Tensor):
         """The elementwise operation `op` (of `op.py`) on `inputs`, Tensors and numbers."""
         raise NotImplementedError
 
-    def _primitive(self, op: Any, inputs: Sequence[Tensor], metadata: tuple[Any, ...]) -> Tensor:
+    def _primitive(self, op: Any, inputs: Sequence[Tensor], metadata: tuple[Any, ...]) -> Any:
         """The primitive `op` (of `op.py`) on `inputs`."""
         raise NotImplementedError
 

@@ -11,52 +11,14 @@ import gradcore as gd
 from gradcore import dtypes
 from gradcore.op import OPS
 from gradcore.samples import Maker, Sample
+from gradcore_bench import records
+from gradcore_bench.records import mapped, ours, theirs
 
 for _module in pkgutil.walk_packages(gd.__path__, "gradcore."):
     if not _module.name.startswith("gradcore.interop."):  # there other libraries are needed
         importlib.import_module(_module.name)
 
 DTYPES = tuple(t.name for t in dtypes.ALL)
-
-KEYWORDS = {"axis": "dim", "keepdims": "keepdim"}
-"""NumPy's keywords, which not all of PyTorch's functions take."""
-
-RENAMED = {
-    "_add": "add",
-    "_sub": "sub",
-    "_round": "round",
-    "_conj": "conj_physical",
-    "_real": "real",
-    "_imag": "imag",
-    "_clamp_min": "clamp_min",
-    "_clamp_max": "clamp_max",
-    "_silu": "nn.functional.silu",
-    "nn.functional.layer_norm": "layer_norm",
-}
-"""Private building blocks of gradcore, by what they are in PyTorch."""
-
-COMPOSED = {
-    "_div_trunc": lambda torch: lambda a, b: torch.div(a, b, rounding_mode="trunc"),
-    "_div_floor": lambda torch: lambda a, b: torch.div(a, b, rounding_mode="floor"),
-    "_gelu": lambda torch: torch.nn.functional.gelu,
-    "_gelu_tanh": lambda torch: lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
-    "mul_mean": lambda torch: (
-        lambda a, b, dim=None, keepdim=False: torch.mul(a, b).mean(dim=dim, keepdim=keepdim)
-    ),
-}
-"""What PyTorch has under no single name."""
-
-
-def torch_function(torch, path):
-    """PyTorch's function for an operation of gradcore, or None if it has none."""
-    if path in COMPOSED:
-        return COMPOSED[path](torch)
-    found = torch
-    for name in RENAMED.get(path, path).split("."):
-        found = getattr(found, name, None)
-        if found is None:
-            return None
-    return found
 
 
 @cache
@@ -65,16 +27,18 @@ def samples(path):
     return () if make is None else tuple(make(Maker(path)))
 
 
+def called(path):
+    """What is run on the samples of an operation."""
+    return OPS[path].tested(OPS[path].call)
+
+
+def torch_function(torch, path):
+    """The same of PyTorch's function for it, or None if it has none."""
+    found = records.torch_function(torch, path)
+    return OPS[path].tested(found) if found is not None and path in OPS else found
+
+
 # the same arguments there and here -----------------------------------------------------------
-
-
-def mapped(value, leaf):
-    """`value` with `leaf` applied to all that is no list, tuple or slice."""
-    if isinstance(value, list | tuple):
-        return type(value)([mapped(v, leaf) for v in value])
-    if isinstance(value, dict):
-        return {name: mapped(v, leaf) for name, v in value.items()}
-    return leaf(value)
 
 
 def recast(sample, dtype):
@@ -95,41 +59,6 @@ def recast(sample, dtype):
         return v.astype(dtype)
 
     return Sample(mapped(sample.args, leaf), mapped(sample.kwargs, leaf))
-
-
-def ours(sample, requires_grad=True):
-    """The arguments as gradcore takes them, and the Tensors in them."""
-    tensors = []
-
-    def leaf(v):
-        if not isinstance(v, np.ndarray):
-            return v
-        t = gd.tensor(v, requires_grad=requires_grad and v.dtype.kind in "fc")
-        tensors.append(t)
-        return t
-
-    return mapped(sample.args, leaf), mapped(sample.kwargs, leaf), tensors
-
-
-def theirs(torch, sample, requires_grad=True):
-    """The arguments as PyTorch takes them, and the tensors in them."""
-    tensors = []
-
-    def leaf(v):
-        if isinstance(v, gd.dtype):
-            return getattr(torch, v.name)
-        if isinstance(v, str):
-            if v.endswith("_format"):
-                return getattr(torch, v)
-            return v.replace("gradcore", "torch")
-        if not isinstance(v, np.ndarray):
-            return v
-        t = torch.tensor(v, requires_grad=requires_grad and v.dtype.kind in "fc")
-        tensors.append(t)
-        return t
-
-    kwargs = {KEYWORDS.get(name, name): v for name, v in sample.kwargs.items()}
-    return mapped(sample.args, leaf), mapped(kwargs, leaf), tensors
 
 
 # what comes back -----------------------------------------------------------------------------
@@ -238,7 +167,7 @@ class Derivatives:
 
 def derivatives(torch, path, sample, order=2, only=None):
     """The Derivatives of a sample here and in PyTorch, by input number `only` or by all."""
-    here = Derivatives(OPS[path].call, ours(sample), gd.autograd.grad, gd.tensor, order, only)
+    here = Derivatives(called(path), ours(sample), gd.autograd.grad, gd.tensor, order, only)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         there = Derivatives(

@@ -431,7 +431,6 @@ def test_a_checkpoint_in_a_vmap():
         {"use_reentrant": True, "debug": True},
         {"debug": True, "context_fn": lambda: (contextlib.nullcontext(),) * 2},
     ],
-    ids=str,
 )
 def test_arguments_that_do_not_go_together_raise_as_in_pytorch(wrong):
     texts = []

@@ -161,7 +161,6 @@ def test_asarray_refuses_a_copy():
         (np.array([None]), TypeError, "can't convert"),
         (np.array("2020-01-01", "M8[D]"), TypeError, "can't convert"),
     ],
-    ids=repr,
 )
 def test_bad_data_is_refused(data, error, match):
     with pytest.raises(error, match=match):

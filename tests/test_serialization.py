@@ -191,7 +191,7 @@ NESTED = [
 ]
 
 
-@pytest.mark.parametrize("value", NESTED, ids=lambda v: repr(v)[:40])
+@pytest.mark.parametrize("value", NESTED)
 def test_a_value_comes_back(value):
     assert_same(value, again(value))
     assert_same([{"a": (value,)}], again([{"a": (value,)}]))

@@ -11,7 +11,7 @@ import numpy as np
 from .. import dtypes
 from ..device import CPU, Array, Device, is_array, type_of
 from ..errors import ArgumentTypeError
-from ..graph import METADATA, OUTPUT, SCALAR, Edge, Node, Packed, function_of, where
+from ..graph import METADATA, OUTPUT, OUTPUTS, SCALAR, Edge, Node, Packed, function_of, where
 from ..memory import _readable as readable
 from ..storage import owner, owner_size
 from ..tensor import Tensor, edge_of
@@ -96,7 +96,7 @@ def saved_by(node: Node) -> Iterator[tuple[str, Any]]:
             yield from _inside([("packed", value.content)])
         elif source == METADATA:
             yield from _inside([("metadata", value)])
-        elif source == OUTPUT:
+        elif source == OUTPUT or source <= OUTPUTS:
             yield "output", value
         elif source >= 0:
             yield f"input {pullback.inputs.index(source)}", value

@@ -400,7 +400,20 @@ setattr(Tensor, "imag", _part(imag))  # noqa: B010
 
 _OPERATORS: Final = {
     f"__{name}__": f"__i{name}__"
-    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
+    for name in [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    ]
 }
 _REARRANGED: Final = ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze")
 

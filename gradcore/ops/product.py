@@ -105,6 +105,27 @@ def _pair(name: str, input: Any, other: Any) -> tuple[Tensor, Tensor]:
     return a, b
 
 
+def same_dtype(name: str, a: Tensor, b: Tensor, first: str, second: str) -> None:
+    """Check that the operands called `first` and `second` have one dtype on one device.
+
+    Raises:
+        DeviceError: they are on two.
+        DTypeError: they have not.
+    """
+    if a._type is b._type:
+        return
+    if a._type.device.base is not b._type.device.base:
+        raise DeviceError(
+            f"{name}: Expected all tensors to be on the same device, but found at least two "
+            f"devices, {a.device} and {b.device}!"
+        )
+    if a._type.dtype is not b._type.dtype:  # else one is a batch
+        raise DTypeError(
+            f"{name}: Expected {first} and {second} to have the same dtype, but found {first} of "
+            f"type {a._type.dtype.label} and {second} of type {b._type.dtype.label} instead"
+        )
+
+
 def _check_bool(name: str, a: Tensor) -> None:
     if a._type.dtype.label == "Bool":
         raise DTypeError(f"\"{name}\" not implemented for 'Bool': cast to a number first.")

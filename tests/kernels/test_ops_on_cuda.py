@@ -142,7 +142,11 @@ def special(array):
     return np.asarray(np.random.default_rng(array.size).choice(numbers, array.shape))
 
 
-@over(ONE)
+# Which elements an infinity makes infinite, and which nan, depends on the order of the sums.
+SPREADS = tuple(f"fft.{kind}" for kind in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"))
+
+
+@over([(path, number) for path, number in ONE if path.rstrip("2n") not in SPREADS])
 def test_special_values(path, number):
     compare(path, number, special)
 
