@@ -125,7 +125,7 @@ def _scans(make: Maker) -> list[Sample]:
 def _running_samples(make: Maker) -> list[Sample]:
     return [
         *_scans(make),
-        sample(np.array([1.0, 3.0, 3.0, 2.0, 3.0]), 0),
+        sample(np.array([1, 3, 3, 2, 3]), 0),
         sample(make.integers(-2, 3, 3, 5), 1),
     ]
 

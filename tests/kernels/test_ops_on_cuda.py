@@ -71,6 +71,7 @@ def over(cases):
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     "repeat_interleave",
+    *("bincount", "unique", "unique_consecutive"),
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
