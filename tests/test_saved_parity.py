@@ -19,6 +19,7 @@ STRICTER = {
     "polar": "the factors, not the result",
     "div": "its result rounded, of which the divisor's gradient is made",
     "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
+    "erfinv": "the result, not the operand",
     "ldexp": "both factors",
     "matmul": "operands of more dimensions than two, which PyTorch copies into a matrix",
     "max": "a 0-d operand along its dimension",
@@ -30,6 +31,7 @@ STRICTER = {
     "nn.functional.scaled_dot_product_attention": "the keys, which PyTorch has scaled",
     "nn.functional.smooth_l1_loss": "the operands, not their broadcasts",
     "nn.functional.softplus": "the result, not the operand",
+    "special.ndtr": "the operand, not what PyTorch makes of it",
     "take_along_dim": "the index, which PyTorch broadcasts",
 }
 """What gradcore saves where PyTorch saves something else, or nothing."""
@@ -47,7 +49,7 @@ LESS = {
 }
 """What is freed in PyTorch only."""
 
-BACKWARD_FAILS = {"floor_divide", "heaviside", "scatter_add"}
+BACKWARD_FAILS = {"floor_divide", "heaviside", "igamma", "igammac", "scatter_add", "special.zeta"}
 
 PATHS = sorted(
     path
