@@ -98,7 +98,9 @@ if _typing.TYPE_CHECKING:
     from .ops.inverse import *
     from .ops.padding import *
     from .ops.shuffle import *
+    from .ops.smooth import *
     from .ops.special import *
+    from .ops.threshold import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"

@@ -35,6 +35,7 @@ ACCEPTED_HERE = {
     ("sub", "bool"): "a bool Tensor minus a number is a number",
     ("_sub", "bool"): "a bool Tensor minus a number is a number",
     ("rsub", "bool"): "a number minus a bool Tensor is a number",
+    ("nn.functional.tanhshrink", "bool"): "a bool Tensor minus numbers",
     ("positive", "bool"): "nothing changes",
     ("relu", "bool"): "max(x, 0)",
     ("nn.functional.relu", "bool"): "max(x, 0)",
@@ -108,6 +109,9 @@ DIFFERENT_NAMES = {
     "var_mean": "two nodes",
     "std_mean": "two nodes",
     "frexp": "composite",
+    "nn.functional.glu": "composite",
+    "nn.functional.gumbel_softmax": "composite",
+    "nn.functional.rrelu": "one name in training and else",
     "mvlgamma": "composite",
     "Tensor.polygamma": "digamma for order 0",
     "special.ndtr": "composite in PyTorch",
@@ -159,6 +163,10 @@ NOT_IN_PYTORCH = {
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.embedding", 3): "PyTorch's double backward fails for no indices",
+    **dict.fromkeys(
+        [("nn.functional.hardsigmoid", number) for number in range(3)],
+        "PyTorch's slope is 1/6 in float32, and it has no second derivative",
+    ),
     ("view_as_real", 2): "PyTorch's double backward fails for empty ones",
     ("scatter_add", 2): "PyTorch's double backward fails where src is larger than index",
     ("scatter_add", 4): "PyTorch's double backward fails where src is larger than index",
@@ -358,7 +366,7 @@ def test_one_input_alone(torch, path, number, position):
 @over_samples
 def test_backward_fills_the_leaves(torch, path, number):
     sample = samples(path)[number]
-    if (path, number) in NUMPY_KEYWORDS or path in DIFFERENTIABLE_HERE:
+    if (path, number) in NUMPY_KEYWORDS | NOT_IN_PYTORCH or path in DIFFERENTIABLE_HERE:
         return
     found = []
     for module, function, arguments in (
@@ -424,7 +432,10 @@ SPECIAL += [1e-30, 1e30, -1e30, np.inf, -np.inf, np.nan]
 
 ONE_OPERAND = [path for path, op in OPS.items() if op.kind == "unary" and path != "_imag"] + [
     f"nn.functional.{name}"
-    for name in ("gelu", "silu", "logsigmoid", "softplus", "leaky_relu", "elu", "relu")
+    for name in (
+        *("gelu", "silu", "logsigmoid", "softplus", "leaky_relu", "elu", "relu", "relu6", "mish"),
+        *("hardtanh", "hardswish", "softshrink", "celu", "selu"),
+    )
 ]
 TWO_ELEMENTWISE = [path for path, op in OPS.items() if op.kind in ("binary", "comparison")]
 
@@ -433,6 +444,7 @@ OUTSIDE = {
     "logsigmoid": lambda x: x > 1e4,
     "digamma": lambda x: (x <= 0) & (x == np.rint(x)),  # where its derivative is finite
     "special.log_ndtr": lambda x: x <= -1e30,  # where its derivative is infinite
+    "nn.functional.mish": np.isinf,
     "special.i1": np.isnan,
     "special.i1e": np.isnan,
     "igamma": lambda a, x: np.isnan(a) | np.isnan(x),
@@ -622,6 +634,10 @@ TANGENT_DIFFERS = {
         "PyTorch drops the tangents of the weights",
     ),
     ("logsumexp", 8): "of nothing: 0 here, nan in PyTorch",
+    **dict.fromkeys(
+        [("nn.functional.hardsigmoid", number) for number in range(3)],
+        "PyTorch's slope is 1/6 in float32",
+    ),
 }
 COMPLEX_TANGENT_DIFFERS = {
     ("_silu", 0): "PyTorch's is not the derivative",
