@@ -98,6 +98,7 @@ if _typing.TYPE_CHECKING:
     from .ops.inverse import *
     from .ops.padding import *
     from .ops.shuffle import *
+    from .ops.similarity import *
     from .ops.smooth import *
     from .ops.special import *
     from .ops.threshold import *

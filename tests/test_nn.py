@@ -773,6 +773,22 @@ def test_gumbel_softmax_chooses_by_probability():
     assert x.grad.abs().sum().item() > 0
 
 
+def test_mean_of_kl_div_warns():
+    with pytest.warns(UserWarning, match="batchmean"):
+        F.kl_div(gd.zeros(2, 3), gd.ones(2, 3))
+
+
+@pytest.mark.parity
+def test_cosine_similarity_of_short_vectors(torch):
+    a, b = np.array([[0.0, 0.0], [3e-9, 1e-9]]), np.ones((2, 2))
+    x, t = gd.tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+    y, expected = F.cosine_similarity(x, gd.tensor(b)), torch.cosine_similarity(t, torch.tensor(b))
+    y.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy(), rtol=1e-9)
+
+
 def test_names_are_public():
     assert set(F.__all__) <= set(dir(F))
     assert {"erf", "log_softmax", "softmax"} == set(activation.__all__)

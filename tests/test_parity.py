@@ -110,6 +110,18 @@ DIFFERENT_NAMES = {
     "std_mean": "two nodes",
     "frexp": "composite",
     "nn.functional.glu": "composite",
+    "nn.functional.soft_margin_loss": "log_sigmoid",
+    "nn.functional.pairwise_distance": "composite",
+    **dict.fromkeys(
+        [
+            f"nn.functional.{name}_loss"
+            for name in (
+                *("margin_ranking", "multi_margin", "multilabel_margin"),
+                *("multilabel_soft_margin", "triplet_margin", "triplet_margin_with_distance"),
+            )
+        ],
+        "composite",
+    ),
     "nn.functional.gumbel_softmax": "composite",
     "nn.functional.rrelu": "one name in training and else",
     "mvlgamma": "composite",
@@ -228,6 +240,8 @@ def test_values_and_derivatives(torch, path, number, dtype, rtol):
         return
     try:
         here, there = oracle.derivatives(torch, path, sample)
+        if "_backward is not implemented" in str(there.error):  # PyTorch has the first alone
+            here, there = oracle.derivatives(torch, path, sample, 1)
     except RuntimeError as error:
         if any(text in str(error) for text in NO_DERIVATIVE):
             return

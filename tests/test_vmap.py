@@ -26,7 +26,9 @@ REFUSED = {
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",
     "nn.functional.dropout": DYNAMIC,
+    "nn.functional.gumbel_softmax": DYNAMIC,
     "nn.functional.one_hot": r"calling \.item\(\)",
+    "nn.functional.rrelu": DYNAMIC,
     "nonzero": DYNAMIC,
     "repeat_interleave": "doesn't have storage",
 }
