@@ -97,10 +97,6 @@ if _typing.TYPE_CHECKING:
     from .ops.affine_product import *
     from .ops.assembly import *
     from .ops.complex import *
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.convolution import *
     from .ops.count import *
     from .ops.covariance import *
@@ -114,22 +110,19 @@ if _typing.TYPE_CHECKING:
     from .ops.order import *
     from .ops.padding import *
     from .ops.pooling import *
-    from .serialization import load as load, save as save
     from .ops.quantile import *
     from .ops.random import *
     from .ops.scan import *
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
     from .ops.scatter import *
     from .ops.shuffle import *
     from .ops.signal import *
+    from .ops.similarity import *
+    from .ops.smooth import *
     from .ops.special import *
     from .ops.strided import *
     from .ops.sums import *
+    from .ops.threshold import *
     from .ops.traits import *
-    from .serialization import load as load, save as save
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"
