@@ -67,6 +67,7 @@ from .op import declare_all as _declare_all
 
 if _typing.TYPE_CHECKING:
     from .ops.convolution import *
+    from .ops.max_pooling import *
     from .ops.pooling import *
     from . import autograd, cuda, debug, func, nn, optim, serialization, testing, utils
     from .func.vmap import vmap

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batching.array import BatchedArray, Level
+from ..batching.readings import leading
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..op import primitive, public
@@ -159,11 +159,6 @@ def _laid_down(
     return out.astype(columns.dtype, copy=False).reshape(*lead, c, *lengths)
 
 
-def of_samples(level: Level, run: Any, x: Any, *rest: Any) -> Any:
-    """The reading for batches of an operation that lets all but the last dimensions alone."""
-    return BatchedArray(level, run(x.inner, *rest))
-
-
 _im2col = primitive(
     "im2col",
     _columns,
@@ -172,7 +167,7 @@ _im2col = primitive(
     ),
     linear=True,
     graph="Im2ColBackward0",
-    batching=of_samples,
+    batching=leading,
 )
 _col2im = primitive(
     "col2im",
@@ -180,7 +175,7 @@ _col2im = primitive(
     lambda xp, g, kernel, size, how: xp.apply(_im2col, g, kernel, size, how),
     linear=True,
     graph="Col2ImBackward0",
-    batching=of_samples,
+    batching=leading,
 )
 
 
