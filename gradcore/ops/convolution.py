@@ -29,7 +29,7 @@ from ..op import common_device, primitive, public
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .layer import tensor_argument
-from .windows import How, Sizes, add_windows, sizes, windows, with_batch
+from .windows import How, Sizes, add_windows, col2im, sizes, windows, with_batch
 
 __all__ = [
     "conv1d",
@@ -124,7 +124,11 @@ def _transposed(xp: Any, a: Array, w: Array, size: Sizes, how: How) -> Array:
             columns = module.empty((len(part), groups, inner, length), a.dtype)
         columns = columns[: len(part)]
         product(matrix, part, out=columns)
-        add_windows(x[block], columns.reshape(-1, channels, *kernel, *spatial), how)
+        if module is np:
+            add_windows(x[block], columns.reshape(-1, channels, *kernel, *spatial), how)
+        else:  # in one launch, not in one for each element of the kernel
+            rows = columns.reshape(-1, inner * groups, length)
+            x[block] = xp.apply(col2im, rows, size, kernel, tuple(spatial), how)
     return x
 
 

@@ -172,8 +172,7 @@ def _put_back(xp: Any, a: Array, b: Array, lengths: Sizes, adds: bool) -> Array:
     if a.shape != b.shape:  # of a batch
         a, b = module.broadcast_arrays(a, b)
     lead = a.shape[: a.ndim - count]
-    planes = math.prod(lead)
-    each = math.prod(b.shape[b.ndim - count :])
+    planes, each = math.prod(lead), math.prod(b.shape[b.ndim - count :])
     at = (b.reshape(planes, each) + module.arange(planes)[:, None] * total).reshape(-1)
     if adds:
         out = xp.put(a.reshape(-1), (at,), (planes * total,))
@@ -192,26 +191,34 @@ def _taken(xp: Any, x: Any, places: Any, count: int) -> Any:
     return xp.reshape(y, (*lead, *each))
 
 
-def _putting(name: str) -> Any:
+def _putting(name: str, graph: str) -> Any:
+    """The primitive that puts elements back.
+
+    Its metadata: the lengths of the planes; of what windows the elements were the largest, kernel
+    and how they lie, or None; and whether elements that meet add up.
+    """
     return primitive(
-        "max_unpool",
-        lambda xp, a, b, lengths, adds: _put_back(xp, a, b, lengths, adds),
+        name,
+        lambda xp, a, b, lengths, kernel, how, adds: _put_back(xp, a, b, lengths, adds),
         lambda xp, g, b, lengths: _taken(xp, g, b, len(lengths)),
         None,
         multilinear=True,
-        graph=name,
+        graph=graph,
         batching=leading,
     )
 
 
 def _pooling(count: int) -> tuple[Any, Any, Any, Any]:
     """Over windows and adaptive in `count` dimensions, each with indices and without."""
-    put = _putting(f"MaxPool{count}DWithIndicesBackwardBackward0")
+    put = _putting("max_pool_backward", f"MaxPool{count}DWithIndicesBackwardBackward0")
+    put_adaptive = _putting(
+        "adaptive_max_pool_backward", f"AdaptiveMaxPool{count}DBackwardBackward0"
+    )
     pool = primitive(
         "max_pool",
         lambda xp, x, kernel, size, how: _with_places(xp.module, x, kernel, size, how),
         joint=lambda xp, g, y1, x_shape, kernel, how: [
-            xp.apply(put, g[0], y1, x_shape[-count:], _overlap(kernel, how))
+            xp.apply(put, g[0], y1, x_shape[-count:], kernel, how, _overlap(kernel, how))
         ],
         inputs=1,
         outputs=2,
@@ -228,7 +235,9 @@ def _pooling(count: int) -> tuple[Any, Any, Any, Any]:
     adaptive = primitive(
         "adaptive_max_pool",
         lambda xp, x, size: _adaptive(xp.module, x, size, _with_places),
-        joint=lambda xp, g, y1, x_shape: [xp.apply(put, g[0], y1, x_shape[-count:], True)],
+        joint=lambda xp, g, y1, x_shape: [
+            xp.apply(put_adaptive, g[0], y1, x_shape[-count:], None, None, True)
+        ],
         inputs=1,
         outputs=2,
         jvp=lambda xp, y1, t_x: (_taken(xp, t_x, y1, count), None),
@@ -245,7 +254,9 @@ def _pooling(count: int) -> tuple[Any, Any, Any, Any]:
 
 
 POOLINGS: Final = {count: _pooling(count) for count in (1, 2, 3)}
-_UNPOOLINGS: Final = {count: _putting(f"MaxUnpool{count}DBackward0") for count in (1, 2, 3)}
+_UNPOOLINGS: Final = {
+    count: _putting("max_unpool", f"MaxUnpool{count}DBackward0") for count in (1, 2, 3)
+}
 
 
 def _overlap(kernel: Sizes, how: How) -> bool:
@@ -332,9 +343,9 @@ def _max_unpool(
         worst = int(index.min()) if int(index.min()) < 0 else int(index.max())
         raise ArgumentError(
             f"{name}: Found an invalid max index: {worst} (output volumes are of size "
-            f"{'x'.join(map(str, lengths))})."
+            f"{'x'.join(map(str, lengths))}): it is out of range."
         )
-    y: Tensor = _UNPOOLINGS[count](x, at, lengths, False)
+    y: Tensor = _UNPOOLINGS[count](x, at, lengths, None, None, False)
     return y
 
 

@@ -163,13 +163,13 @@ _im2col = primitive(
     "im2col",
     _columns,
     lambda xp, g, x_shape, kernel, size, how: xp.apply(
-        _col2im, g, x_shape[-len(kernel) :], kernel, size, how
+        col2im, g, x_shape[-len(kernel) :], kernel, size, how
     ),
     linear=True,
     graph="Im2ColBackward0",
     batching=leading,
 )
-_col2im = primitive(
+col2im = primitive(
     "col2im",
     _laid_down,
     lambda xp, g, kernel, size, how: xp.apply(_im2col, g, kernel, size, how),
@@ -332,4 +332,4 @@ def fold(
             f"of sliding blocks {size[0]} * {size[1]} = {math.prod(size)}, but got "
             f"input.size(2)={count}."
         )
-    return _col2im(x, lengths, kernel, size, how)
+    return col2im(x, lengths, kernel, size, how)

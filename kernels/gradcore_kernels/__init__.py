@@ -19,6 +19,7 @@ from gradcore_kernels import (
     random,
     softmax,
     sums,
+    windows,
 )
 from gradcore_kernels.compilation import precompile
 from gradcore_kernels.elementwise import Elementwise
@@ -54,7 +55,10 @@ __all__ = [
 FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "amax": sums.amax,
     "amin": sums.amin,
+    "avg_pool": windows.mean,
+    "avg_pool_backward": windows.mean_backward,
     "batch_norm": normalization.batch_norm,
+    "col2im": windows.add_up,
     "cross_entropy": cross_entropy.cross_entropy,
     "dropout": dropout,
     "embedding": indexing.embedding,
@@ -66,6 +70,9 @@ FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "logsumexp": softmax.logsumexp,
     "max": sums.amax,
     "max_along": sums.max_along,
+    "max_pool": windows.largest,
+    "max_pool_backward": windows.put_back,
+    "max_pool_values": windows.largest_alone,
     "mean": sums.mean,
     "min": sums.amin,
     "min_along": sums.min_along,
@@ -134,5 +141,6 @@ def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
         random,
         softmax,
         sums,
+        windows,
     )
     return [listed for module in modules for listed in module.kernels()]
