@@ -107,6 +107,7 @@ if _typing.TYPE_CHECKING:
     from .ops.inverse import *
     from .ops.matrix_exp import *
     from .ops.matrix_product import *
+    from .ops.max_pooling import *
     from .ops.order import *
     from .ops.padding import *
     from .ops.pooling import *
