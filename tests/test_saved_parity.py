@@ -29,6 +29,7 @@ STRICTER = {
     "nn.functional.smooth_l1_loss": "the operands, not their broadcasts",
     "nn.functional.softplus": "the result, not the operand",
     "take_along_dim": "the index, which PyTorch broadcasts",
+    "nn.functional.affine_grid": "the places without a map",
     "nn.functional.group_norm": "mean and variance, of which PyTorch keeps what is wanted",
     "nn.functional.instance_norm": "the weight, of which PyTorch keeps a copy per sample",
 }

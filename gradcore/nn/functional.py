@@ -9,6 +9,7 @@ from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
+from ..ops.attention import multi_head_attention_forward
 from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
 from ..ops.dropout import (
     alpha_dropout,
@@ -18,6 +19,7 @@ from ..ops.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from ..ops.embedding import embedding_bag
 from ..ops.layer import (
     embedding,
     linear,
@@ -37,10 +39,12 @@ from ..ops.loss import (
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..ops.padding import pad
 from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
+from ..ops.sampling import affine_grid, grid_sample
 from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..tensor import Tensor
 
 __all__ = [
+    "affine_grid",
     "alpha_dropout",
     "batch_norm",
     "binary_cross_entropy",
@@ -53,8 +57,10 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "gelu",
+    "grid_sample",
     "group_norm",
     "huber_loss",
     "instance_norm",
@@ -67,6 +73,7 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "mse_loss",
+    "multi_head_attention_forward",
     "nll_loss",
     "normalize",
     "one_hot",

@@ -70,7 +70,7 @@ def over(cases):
 # The host must know a value: the answer itself, the length of the result, or how often to repeat.
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
-    "repeat_interleave",
+    *("repeat_interleave", "nn.functional.embedding_bag"),  # the longest bag
 }
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
