@@ -14,7 +14,7 @@ import gradcore as gd
 from gradcore.batching.loop import LOOPED
 from gradcore.func import vmap
 from gradcore.op import primitive
-from oracle import OPS, samples
+from oracle import OPS, called, samples
 
 PATHS = [path for path in OPS if samples(path)]
 
@@ -22,6 +22,8 @@ DYNAMIC = "dynamic shape|data-dependent control flow|random operation"
 REFUSED = {
     "Tensor.__getitem__": DYNAMIC,
     "argwhere": DYNAMIC,
+    "bincount": DYNAMIC,
+    "cov": DYNAMIC,
     "equal": DYNAMIC,
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",
@@ -29,6 +31,8 @@ REFUSED = {
     "nn.functional.one_hot": r"calling \.item\(\)",
     "nonzero": DYNAMIC,
     "repeat_interleave": "doesn't have storage",
+    "unique": DYNAMIC,
+    "unique_consecutive": DYNAMIC,
 }
 """By path, what is raised where the shape of a result depends on values, as in PyTorch."""
 
@@ -72,7 +76,7 @@ class Program:
     """An operation on one of its samples, as a function of Tensors that gives a list of them."""
 
     def __init__(self, path, number):
-        self.call = OPS[path].call
+        self.call = called(path)
         self.tree = (samples(path)[number].args, samples(path)[number].kwargs)
         self.arrays = arrays_in(self.tree)
 

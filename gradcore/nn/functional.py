@@ -10,6 +10,16 @@ from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
 from ..ops.attention import multi_head_attention_forward
+from ..ops.distance import pdist
+from ..ops.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from ..ops.dropout import dropout
 from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
 from ..ops.dropout import (
     alpha_dropout,
@@ -38,18 +48,44 @@ from ..ops.loss import (
 )
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..ops.padding import pad
+from ..ops.product import bilinear
 from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
 from ..ops.sampling import affine_grid, grid_sample
 from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from ..ops.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+)
+from ..ops.windows import fold, unfold
 from ..tensor import Tensor
 
 __all__ = [
     "affine_grid",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "alpha_dropout",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "channel_shuffle",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "dropout1d",
@@ -58,6 +94,7 @@ __all__ = [
     "elu",
     "embedding",
     "embedding_bag",
+    "fold",
     "feature_alpha_dropout",
     "gelu",
     "grid_sample",
@@ -72,12 +109,16 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "mse_loss",
     "multi_head_attention_forward",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "relu",
@@ -90,6 +131,7 @@ __all__ = [
     "softmin",
     "softplus",
     "tanh",
+    "unfold",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",

@@ -66,7 +66,11 @@ def _integers(make: Maker) -> list[Bad]:
 # The error function, and activations made of it -------------------------------------------------
 
 
-@unary("erf", lambda xp, g, x: g * (_TWO_OVER_SQRT_PI * xp.exp(-(x * x))), numpy="erf")
+@unary(
+    "erf",
+    lambda xp, g, x: g * (_TWO_OVER_SQRT_PI * xp.exp(-(x * x))),
+    numpy={"erf": None, "special.erf": None},
+)
 def erf(input: Tensor) -> Tensor:
     """The error function 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x, elementwise."""
 

@@ -400,7 +400,20 @@ setattr(Tensor, "imag", _part(imag))  # noqa: B010
 
 _OPERATORS: Final = {
     f"__{name}__": f"__i{name}__"
-    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor")
+    for name in [
+        "add",
+        "sub",
+        "mul",
+        "truediv",
+        "floordiv",
+        "mod",
+        "pow",
+        "and",
+        "or",
+        "xor",
+        "lshift",
+        "rshift",
+    ]
 }
 _REARRANGED: Final = ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze")
 
@@ -449,7 +462,7 @@ def _same_kind(x: Tensor, other: Any) -> Any:
     return None
 
 
-def _rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+def rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return rearrange(self, functools.partial(function, **kwargs), args)
 
@@ -476,7 +489,7 @@ def give_in_place_forms() -> None:
 _GIVEN: Final[set[str]] = set()
 give_in_place_forms()
 for _method in _REARRANGED:
-    setattr(Tensor, f"{_method}_", _rearranged(f"{_method}_", getattr(Tensor, _method)))
+    setattr(Tensor, f"{_method}_", rearranged(f"{_method}_", getattr(Tensor, _method)))
 for _function in (
     copy_,
     fill_,

@@ -294,14 +294,14 @@ def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _kind(dtype: DType, device: DeviceLike) -> TensorType:
+def type_asked_for(dtype: DType, device: DeviceLike) -> TensorType:
     wanted = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
     if device is None:
         return cpu_type(wanted)
     return TensorType(Device(device).open(), wanted)
 
 
-def _made(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -> Tensor:
+def made_by(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -> Tensor:
     """The leaf that `make(module)` gives on the device of `kind`."""
     if requires_grad:
         _may_require_grad(kind.dtype)
@@ -329,15 +329,15 @@ def zeros(
     *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """A Tensor of zeros, of the default dtype unless `dtype` is given."""
-    shape, kind = _shape("zeros", size), _kind(dtype, device)
-    return _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+    shape, kind = _shape("zeros", size), type_asked_for(dtype, device)
+    return made_by(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
 
 
 def ones(
     *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """A Tensor of ones, of the default dtype unless `dtype` is given."""
-    shape, kind = _shape("ones", size), _kind(dtype, device)
+    shape, kind = _shape("ones", size), type_asked_for(dtype, device)
     return _filled(shape, 1, kind, requires_grad)
 
 
@@ -345,8 +345,8 @@ def empty(
     *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
 ) -> Tensor:
     """A Tensor whose elements are whatever was in memory."""
-    shape, kind = _shape("empty", size), _kind(dtype, device)
-    return _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+    shape, kind = _shape("empty", size), type_asked_for(dtype, device)
+    return made_by(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
 
 
 def full(
@@ -364,7 +364,7 @@ def full(
             f"full(): argument 'fill_value' must be a number, not {type(value).__qualname__}."
         )
     shape = _shape("full", (size,))
-    kind = _kind(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
+    kind = type_asked_for(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
     if dtype is None:
         return _filled(shape, value, kind, requires_grad)
     host = np.asarray(value)
@@ -385,8 +385,8 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """An n x m Tensor (m = n by default) with ones on the diagonal and zeros elsewhere."""
-    shape, kind = _shape("eye", (n, n if m is None else m)), _kind(dtype, device)
-    return _made(lambda xp: xp.eye(*shape, dtype=kind.numpy), kind, requires_grad)
+    shape, kind = _shape("eye", (n, n if m is None else m)), type_asked_for(dtype, device)
+    return made_by(lambda xp: xp.eye(*shape, dtype=kind.numpy), kind, requires_grad)
 
 
 def _like(input: Tensor, dtype: DType, device: DeviceLike) -> TensorType:
@@ -419,7 +419,7 @@ def zeros_like(
 ) -> Tensor:
     """Zeros of the shape, dtype and device of `input`."""
     shape, kind = input._shape, _like(input, dtype, device)
-    made = _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+    made = made_by(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
     return _per_sample(made, input)
 
 
@@ -437,7 +437,7 @@ def empty_like(
 ) -> Tensor:
     """A Tensor of the shape, dtype and device of `input` with whatever was in memory."""
     shape, kind = input._shape, _like(input, dtype, device)
-    made = _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+    made = made_by(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
     return _per_sample(made, input)
 
 
@@ -497,7 +497,7 @@ def arange(
         )
     if dtype is None and all(isinstance(v, int) for v in values):
         dtype = dtypes.int64
-    kind = _kind(dtype, device)
+    kind = type_asked_for(dtype, device)
     count = (
         -((first - last) // by)
         if all(isinstance(v, int) for v in values)
@@ -506,7 +506,7 @@ def arange(
     if not kind.recordable:  # PyTorch steps in the integers: arange(-1.5, 2) starts at -1
         first, by = int(first), int(by)
     host = first + by * np.arange(count)
-    return _made(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
+    return made_by(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
 
 
 def linspace(
@@ -524,7 +524,7 @@ def linspace(
         raise ArgumentError(f"linspace: number of steps must be non-negative, not {steps}.")
     if dtype is None and (isinstance(first, complex) or isinstance(last, complex)):
         dtype = dtypes.get_default_dtype().to_complex()
-    kind = _kind(dtype, device)
+    kind = type_asked_for(dtype, device)
     # From both ends to the middle, as PyTorch does: the result is symmetric.
     exact = kind.numpy if kind.recordable else np.dtype(np.float64)
     by = exact.type((last - first) / max(steps - 1, 1))
@@ -532,7 +532,7 @@ def linspace(
     ahead = exact.type(first) + by * index.astype(exact)
     back = exact.type(last) - by * (steps - 1 - index).astype(exact)
     host = np.where(index < steps // 2, ahead, back) if steps != 1 else ahead
-    return _made(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
+    return made_by(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
 
 
 # at random -------------------------------------------------------------------------------------
@@ -573,7 +573,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Random numbers, uniform in [0, 1)."""
-    kind = _kind(dtype, device)
+    kind = type_asked_for(dtype, device)
     return _random("rand", "uniform", _shape("rand", size), kind, requires_grad, generator)
 
 
@@ -585,7 +585,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Random numbers, normal with mean 0 and variance 1."""
-    kind = _kind(dtype, device)
+    kind = type_asked_for(dtype, device)
     return _random("randn", "normal", _shape("randn", size), kind, requires_grad, generator)
 
 
@@ -612,7 +612,7 @@ def randint(
         raise ArgumentError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}."
         )
-    kind = _kind(dtypes.int64 if dtype is None else dtype, device)
+    kind = type_asked_for(dtypes.int64 if dtype is None else dtype, device)
     if requires_grad:
         _may_require_grad(kind.dtype)
     least, most = _drawable(kind.dtype)
@@ -641,7 +641,7 @@ def randperm(
     requires_grad: bool = False,
 ) -> Tensor:
     """The integers 0 to n - 1 in random order, int64 unless `dtype` is given."""
-    kind = _kind(dtypes.int64 if dtype is None else dtype, device)
+    kind = type_asked_for(dtypes.int64 if dtype is None else dtype, device)
     if requires_grad:
         _may_require_grad(kind.dtype)
     (n,) = _shape("randperm", (n,))

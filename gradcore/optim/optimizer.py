@@ -101,6 +101,8 @@ class Optimizer:
         self.__dict__.update(state)
         self._forget()
 
+    _has_stepped = False  # a learning rate scheduler warns where it goes first
+
     def _forget(self) -> None:
         """Start without what is only kept to be faster."""
         self._scratch = _Scratch()
@@ -230,6 +232,7 @@ class Optimizer:
             What `closure` returned, or None.
         """
         loss = None
+        self._has_stepped = True
         if closure is not None:
             with enable_grad():
                 loss = closure()
@@ -386,6 +389,8 @@ def _cast(key: str, value: Any, p: Tensor) -> Any:
         if key == "step":
             return copy.deepcopy(value.detach()).cpu()
         return copy.deepcopy(value.detach()).to(p._type.device, p._type.dtype)
+    if isinstance(value, list):
+        return [_cast(key, v, p) for v in value]
     return copy.deepcopy(value)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gradcore_kernels import (
     cross_entropy,
+    decompositions,
     functions,
     indexing,
     means,
@@ -17,6 +18,7 @@ from gradcore_kernels import (
     norms,
     optim,
     random,
+    scatter,
     softmax,
     sums,
 )
@@ -60,10 +62,15 @@ FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "embedding": indexing.embedding,
     "index": indexing.getitem,
     "index_add": indexing.index_add,
+    "index_copy": scatter.index_copy,
+    "index_reduce": scatter.index_reduce,
     "index_select": indexing.getitem,
     "layer_norm": normalization.layer_norm,
     "log_softmax": softmax.log_softmax,
+    "linalg_cholesky_ex": decompositions.cholesky,
+    "linalg_lu_factor_ex": decompositions.lu,
     "logsumexp": softmax.logsumexp,
+    "lu_order": decompositions.order,
     "max": sums.amax,
     "max_along": sums.max_along,
     "mean": sums.mean,
@@ -74,9 +81,13 @@ FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "prod": sums.prod,
     "repeat_interleave": indexing.repeat,
     "rms_norm": normalization.rms_norm,
+    "scatter": scatter.scatter,
     "scatter_add": indexing.scatter_add,
+    "scatter_reduce": scatter.scatter_reduce,
+    "scatter_value": scatter.scatter_value,
     "soft_cross_entropy": cross_entropy.soft_cross_entropy,
     "softmax": softmax.softmax,
+    "solve_triangular": decompositions.solve_triangular,
     "std": sums.std,
     "sum": sums.sum,
     "var": sums.var,
@@ -125,6 +136,7 @@ def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
     """Return each kernel with the dtypes of its type letters, once for each choice of dtypes."""
     modules = (
         cross_entropy,
+        decompositions,
         functions,
         indexing,
         means,
@@ -132,6 +144,7 @@ def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
         norms,
         optim,
         random,
+        scatter,
         softmax,
         sums,
     )
