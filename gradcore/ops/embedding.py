@@ -22,14 +22,13 @@ __all__: list[str] = []
 
 
 def _summed_runs(xp: Any, v: Array, bag: Array, first: Array, count: int) -> Array:
-    if xp.module is not np or not len(v) or not count:
-        return xp.put(v, (bag,), (count, *v.shape[1:]))
-    # numpy.add.at takes five times as long as the sums of consecutive rows.
-    y = np.add.reduceat(v, np.minimum(first, len(v) - 1), 0)
-    lengths = np.diff(first, append=len(v))
-    if (lengths == 0).any():
-        y[lengths == 0] = 0
-    return y
+    rows = len(v)
+    if xp.module is np and count and rows and not rows % count:
+        length = rows // count
+        if (first == np.arange(0, rows, length)).all():
+            # Most bags are of one length; numpy.add.at takes ten times as long.
+            return v.reshape((count, length, *v.shape[1:])).sum(1, v.dtype)
+    return xp.put(v, (bag,), (count, *v.shape[1:]))
 
 
 # `bag` is the number of the bag that each row belongs to, and `first` each bag's first row.
@@ -129,6 +128,9 @@ def embedding_bag(
 ) -> Tensor:
     """For each bag of numbers the sum, mean or maximum of the rows of `weight` they stand for.
 
+    Maxima take five times as long as PyTorch's, since all rows are looked up before the places of
+    the largest are searched.
+
     Args:
         input: `(bags, length)`, or `(rows,)` with `offsets`; int64 or int32, in [0, n).
         weight: `(n, size)`, floating point.
@@ -217,10 +219,9 @@ def embedding_bag(
         )
     if (not rows.is_cuda or checked_indices.get()) and beyond(rows._array, n):
         seen = bottom(rows._array)
-        place = int(np.flatnonzero((seen < 0) | (seen >= n))[0])
         raise _OutOfRange(
-            f"{name}: Index {place} of input takes value {seen.reshape(-1)[place]} which is not in "
-            f"the valid range [0, {n})."
+            f"{name}: Index of input is not in the valid range [0, {n}): they go from {seen.min()} "
+            f"to {seen.max()}."
         )
     kept = None if padding_idx is None else (rows != padding_idx % n)
     table = embedding(rows, w, None, max_norm, norm_type, scale_grad_by_freq)
