@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import functional
+from . import functional, init
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .module import Module
 from .parameter import Buffer, Parameter
@@ -17,4 +17,5 @@ __all__ = [
     "ParameterList",
     "Sequential",
     "functional",
+    "init",
 ]

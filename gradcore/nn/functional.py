@@ -10,7 +10,7 @@ from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
 from ..ops.attention import multi_head_attention_forward
-from ..ops.distance import pdist
+from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
 from ..ops.convolution import (
     conv1d,
     conv2d,
@@ -19,8 +19,7 @@ from ..ops.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from ..ops.dropout import dropout
-from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
+from ..ops.distance import pdist
 from ..ops.dropout import (
     alpha_dropout,
     dropout,
@@ -48,10 +47,6 @@ from ..ops.loss import (
 )
 from ..ops.normalization import batch_norm, layer_norm, normalize, rms_norm
 from ..ops.padding import pad
-from ..ops.product import bilinear
-from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
-from ..ops.sampling import affine_grid, grid_sample
-from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..ops.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -63,18 +58,22 @@ from ..ops.pooling import (
     lp_pool2d,
     lp_pool3d,
 )
+from ..ops.product import bilinear
+from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
+from ..ops.sampling import affine_grid, grid_sample
+from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from ..ops.windows import fold, unfold
 from ..tensor import Tensor
 
 __all__ = [
-    "affine_grid",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
+    "affine_grid",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
-    "alpha_dropout",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -94,8 +93,8 @@ __all__ = [
     "elu",
     "embedding",
     "embedding_bag",
-    "fold",
     "feature_alpha_dropout",
+    "fold",
     "gelu",
     "grid_sample",
     "group_norm",

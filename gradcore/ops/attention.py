@@ -129,7 +129,8 @@ def _additive(name: str, mask: Tensor | None, like: Tensor) -> Tensor | None:
         return mask
     if mask._type.dtype is not dtypes.bool_:
         raise DTypeError(f"{_NAME}: only bool and floating types of {name} are supported.")
-    return recorded.where(mask, -math.inf, like.new_zeros(()))
+    y: Tensor = recorded.where(mask, -math.inf, like.new_zeros(()))
+    return y
 
 
 def _projected(

@@ -262,7 +262,8 @@ def _largest(table: Tensor, kept: Tensor | None) -> Tensor:
         return table.gather(1, table.detach().argmax(1, True)).squeeze(1)
     seen = recorded.where(kept.unsqueeze(-1), table.detach(), -np.inf)
     found = table.gather(1, seen.argmax(1, True)).squeeze(1)
-    return recorded.where(kept.any(1, True), found, 0.0)
+    y: Tensor = recorded.where(kept.any(1, True), found, 0.0)
+    return y
 
 
 def _of_any_length(

@@ -10,7 +10,7 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -55,11 +55,7 @@ class Map:
     @property
     def transposed(self) -> Map:
         """The adjoint of this map."""
-        return Map(*self._described, not self.adjoint)
-
-    @property
-    def _described(self) -> tuple[Any, ...]:
-        return self.mode, self.source, self.target, self.step, self.corners
+        return replace(self, adjoint=not self.adjoint)
 
 
 def _nearest(m: Map, shift: float) -> tuple[Host, Host]:

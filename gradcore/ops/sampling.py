@@ -156,7 +156,8 @@ def _inside(x: Tensor, n: int, padding: str, corners: bool) -> Tensor:
             rest = distance - times * span
             x = recorded.where(times % 2 == 0, rest, span - rest) + low
     # At the border itself PyTorch's derivative is 0; that of clamp is 1.
-    return recorded.where((x > 0) & (x < n - 1.0), x, x.detach().clamp(0.0, n - 1.0))
+    y: Tensor = recorded.where((x > 0) & (x < n - 1.0), x, x.detach().clamp(0.0, n - 1.0))
+    return y
 
 
 def _taps(
