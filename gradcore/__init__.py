@@ -144,11 +144,8 @@ _LAZY = frozenset(
         "fft",
         "func",
         "fusion",
-    from . import (
-    )
-    from .func.vmap import vmap as vmap
-    from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
-    from .serialization import load as load, save as save
+        "linalg",
+        "masked",
         "nn",
         "optim",
         "serialization",

@@ -4,15 +4,6 @@ from .errors import LinAlgError
 from .ops.factorization import householder_product, lu, lu_factor, lu_factor_ex, lu_solve, qr
 from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
 from .ops.matrix_exp import matrix_exp
-from .ops.factorization import (
-    householder_product,
-    lu,
-    lu_factor,
-    lu_factor_ex,
-    lu_solve,
-    qr,
-)
-from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
 from .ops.matrix_product import _linalg_cross as cross
 from .ops.matrix_product import _linalg_diagonal as diagonal
 from .ops.matrix_product import _linalg_matmul as matmul
@@ -25,7 +16,6 @@ __all__ = [
     "LinAlgError",
     "cholesky",
     "cholesky_ex",
-    "det",
     "cross",
     "det",
     "diagonal",
@@ -40,8 +30,8 @@ __all__ = [
     "lu_factor",
     "lu_factor_ex",
     "lu_solve",
-    "matrix_exp",
     "matmul",
+    "matrix_exp",
     "matrix_power",
     "multi_dot",
     "qr",

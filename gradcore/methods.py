@@ -649,6 +649,7 @@ class Operations:
     ) -> Tensor: ...
     def nan_to_num_(
         self, nan: _float | None = None, posinf: _float | None = None, neginf: _float | None = None
+    ) -> Tensor: ...
     def nanmean(
         self,
         dim: Any = None,

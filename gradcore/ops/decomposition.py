@@ -28,9 +28,7 @@ from .factorization import geqrf as _geqrf
 from .factorization import lu_solve as _lu_solve
 from .factorization import packed as _packed
 from .factorization import qr as _qr
-from .inverse import fit, matrices, square
-from .matrices import definite, of_symmetric
-from .product import same_dtype
+from .matrices import alike, definite, fit, matrices, of_symmetric, square
 from .spectral import of_svd, singular_values, svd_of
 from .triangular import factored, regular, solve
 
@@ -126,7 +124,7 @@ def _old_pair(name: str, input: Any, A: Any) -> tuple[Tensor, Tensor]:
             f"{len(b._shape)} dimensions instead"
         )
     a, b = square(name, a), matrices(name, b, "b")
-    same_dtype(name, b, a, "b", "A")
+    alike(name, b, a, "b and A")
     if b._shape[-2] != a._shape[-1]:
         n, k = b._shape[-2:]
         raise ShapeError(
@@ -453,8 +451,8 @@ def ormqr(
             "torch.ormqr: Expected other to have the same number of dimensions as input, but got "
             f"other.ndim equal to {len(c._shape)} and input.ndim is equal to {len(x._shape)}"
         )
-    same_dtype("torch.ormqr", x, t, "input", "tau")
-    same_dtype("torch.ormqr", x, c, "input", "other")
+    alike("torch.ormqr", x, t, "input and tau")
+    alike("torch.ormqr", x, c, "input and other")
     m, side = x._shape[-2], -2 if left else -1
     if c._shape[side] != m:
         raise ShapeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")

@@ -16,9 +16,7 @@ from ..samples import Maker, bad, sample
 from ..tensor import Tensor
 from .arithmetic import no_derivative
 from .creation import eye
-from .inverse import inexact, matrices
-from .matrices import adjoint, identity, scipy_routine, succeeded
-from .product import same_dtype
+from .matrices import adjoint, alike, identity, inexact, matrices, scipy_routine, succeeded
 from .triangular import check_equation, solve
 
 __all__: list[str] = []
@@ -408,7 +406,7 @@ def lu_solve(
     """
     name = "linalg.lu_solve"
     factors, b = matrices(name, LU, "LU"), matrices(name, B, "B")
-    same_dtype(name, factors, b, "LU", "B")
+    alike(name, factors, b, "LU and B")
     n = factors._shape[-1]
     if factors._shape[-2] != n:
         raise ShapeError(
@@ -649,6 +647,6 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
             f"{list(t._shape[:-1])}"
         )
     x = matrices(name, x)
-    same_dtype(name, x, t, "input", "tau")
+    alike(name, x, t, "input and tau")
     start = eye(m, n, dtype=x.dtype, device=x.device)
     return reflected(vectors(x, t._shape[-1]), t, start, False)

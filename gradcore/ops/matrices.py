@@ -1,4 +1,4 @@
-"""What the decompositions share: routines, the errors of LAPACK, formulas, samples."""
+"""What the operations of linear algebra share: their arguments, and formulas of their rules."""
 
 from __future__ import annotations
 
@@ -7,15 +7,100 @@ from typing import Any, Final
 
 import numpy as np
 
+from .. import dtypes
 from ..batching.readings import leading
 from ..device import Array
-from ..errors import LinAlgError
-from ..op import primitive
+from ..errors import DeviceError, DTypeError, LinAlgError, ShapeError
+from ..op import primitive, tensor_of
 from ..samples import Maker
+from ..tensor import Tensor
 
 __all__: list[str] = []
 
 COMPLEX: Final = frozenset({np.dtype(np.complex64), np.dtype(np.complex128)})
+
+
+# arguments -------------------------------------------------------------------------------------
+
+
+def matrices(name: str, A: Any, argument: str = "A") -> Tensor:
+    """`A`, if it is a batch of matrices for LAPACK.
+
+    Raises:
+        ShapeError: it has less than two dimensions.
+        DTypeError: it is not float32, float64 or complex.
+    """
+    x = tensor_of(name, A)
+    if len(x._shape) < 2:
+        raise ShapeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
+    if not x._type.recordable:
+        raise DTypeError(
+            f"{name}: Expected a floating point or complex tensor as input. "
+            f"Got {x._type.dtype.label}"
+        )
+    if x._type.dtype is dtypes.float16:
+        raise DTypeError(
+            f"{name}: Low precision dtypes not supported. Got Half: cast to float32 first."
+        )
+    return x
+
+
+def square(name: str, A: Any) -> Tensor:
+    """As `matrices`, and they are square.
+
+    Raises:
+        ShapeError: they are not.
+    """
+    x = tensor_of(name, A)
+    if len(x._shape) >= 2 and x._shape[-1] != x._shape[-2]:
+        raise ShapeError(
+            f"{name}: A must be batches of square matrices, "
+            f"but they are {x._shape[-2]} by {x._shape[-1]} matrices"
+        )
+    return matrices(name, x)
+
+
+def alike(name: str, a: Tensor, b: Tensor, words: str = "A and B") -> None:
+    """Check that two Tensors have one dtype and are on one device.
+
+    Raises:
+        DTypeError: the dtypes differ.
+        DeviceError: the devices differ.
+    """
+    if a._type is b._type:
+        return
+    if a._type.device.base is not b._type.device.base:
+        raise DeviceError(
+            f"{name}: Expected all tensors to be on the same device, but found at least two "
+            f"devices, {a.device} and {b.device}!"
+        )
+    if a._type.dtype is not b._type.dtype:
+        first, _, second = words.partition(" and ")
+        raise DTypeError(
+            f"{name}: Expected {words} to have the same dtype, but found {first} of type "
+            f"{a._type.dtype.label} and {second} of type {b._type.dtype.label} instead."
+        )
+
+
+def fit(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    """Check that the dimensions before two batches of matrices broadcast.
+
+    Raises:
+        ShapeError: they do not.
+    """
+    for back in range(1, min(len(a), len(b)) + 1):
+        if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+            raise ShapeError(
+                f"{name}: The size of tensor a ({a[-back]}) must match the size of tensor b "
+                f"({b[-back]}) at non-singleton dimension {max(len(a), len(b)) - back}: "
+                f"batches of shapes {a} and {b} do not broadcast."
+            )
+
+
+def inexact(x: Any) -> Tensor:
+    """`x` as NumPy's functions of linear algebra take it: whole numbers become floats."""
+    t = tensor_of("linalg", x)
+    return t if t._type.recordable else t.to(dtypes.get_default_dtype())
 
 
 # SciPy -----------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from ..mode import is_grad_enabled
 from ..op import primitive, public
 from ..samples import bad, sample
 from ..tensor import Lifted, Tensor
-from .inverse import inexact, linear_solve, matrices, square
-from .matrices import COMPLEX, adjoint, identity, of_symmetric
+from .inverse import linear_solve
+from .matrices import COMPLEX, adjoint, identity, inexact, matrices, of_symmetric, square
 
 __all__: list[str] = []
 

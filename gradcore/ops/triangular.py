@@ -13,16 +13,19 @@ from ..mode import quiet
 from ..op import primitive, public
 from ..samples import bad, sample
 from ..tensor import Tensor
-from .inverse import fit, inexact, matrices, square
 from .matrices import (
     adjoint,
+    alike,
     definite,
+    fit,
+    inexact,
+    matrices,
     of_symmetric,
     scipy_routine,
+    square,
     succeeded,
     triangle,
 )
-from .product import same_dtype
 
 __all__: list[str] = []
 
@@ -176,7 +179,7 @@ def solve_triangular(
     """
     name = "linalg.solve_triangular"
     a, b = square(name, A), matrices(name, B, "B")
-    same_dtype(name, a, b, "A", "B")
+    alike(name, a, b, "A and B")
     check_equation(name, a, b, left)
     if left:
         return solve(a, b, upper, unitriangular)
