@@ -39,6 +39,7 @@ STRICTER = {
     "stft": "the window, which PyTorch copies",
     "special.ndtr": "the operand, not what PyTorch makes of it",
     "take_along_dim": "the index, which PyTorch broadcasts",
+    "nn.functional.affine_grid": "the places without a map",
     "nn.functional.group_norm": "mean and variance, of which PyTorch keeps what is wanted",
     "nn.functional.instance_norm": "the weight, of which PyTorch keeps a copy per sample",
 }
