@@ -99,6 +99,7 @@ if _typing.TYPE_CHECKING:
     from .ops.distance import *
     from .ops.elementwise import *
     from .ops.inverse import *
+    from .ops.matrix_norm import *
     from .ops.matrix_product import *
     from .ops.padding import *
     from .ops.shuffle import *

@@ -10,6 +10,9 @@ from .ops.factorization import (
     qr,
 )
 from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
+from .ops.matrix_norm import _linalg_norm as norm
+from .ops.matrix_norm import _vector_norm as vector_norm
+from .ops.matrix_norm import cond, matrix_norm, matrix_rank
 from .ops.matrix_product import _linalg_cross as cross
 from .ops.matrix_product import _linalg_diagonal as diagonal
 from .ops.matrix_product import _linalg_matmul as matmul
@@ -22,6 +25,7 @@ __all__ = [
     "LinAlgError",
     "cholesky",
     "cholesky_ex",
+    "cond",
     "cross",
     "det",
     "diagonal",
@@ -37,8 +41,11 @@ __all__ = [
     "lu_factor_ex",
     "lu_solve",
     "matmul",
+    "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "multi_dot",
+    "norm",
     "qr",
     "slogdet",
     "solve",
@@ -50,4 +57,5 @@ __all__ = [
     "tensorsolve",
     "vander",
     "vecdot",
+    "vector_norm",
 ]

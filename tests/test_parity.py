@@ -111,6 +111,10 @@ DIFFERENT_NAMES = {
     **dict.fromkeys(
         ("corrcoef", "cov", "nn.functional.bilinear", "tensordot", "vander"), "composite"
     ),
+    **dict.fromkeys(
+        ("frobenius_norm", "linalg.cond", "linalg.matrix_norm", "linalg.norm", "nuclear_norm"),
+        "composite",
+    ),
     "cdist": "one node, where PyTorch has views of it or products",
     "nn.functional.pdist": "cdist, indexed",
     "linalg.solve": "views of the solution for vectors and transposes",
@@ -154,6 +158,7 @@ NO_DERIVATIVE = (
 CAST_TO_REAL = {("cumprod", 5): "PyTorch's gradient through dtype=float64 is not real"}
 
 NOT_IN_PYTORCH = {
+    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
     **dict.fromkeys(
         [("cdist", number) for number in range(9)]
         + [("nn.functional.pdist", number) for number in range(6)],
