@@ -106,6 +106,7 @@ if _typing.TYPE_CHECKING:
     from .ops.gradient import *
     from .ops.inverse import *
     from .ops.matrix_exp import *
+    from .ops.matrix_norm import *
     from .ops.matrix_product import *
     from .ops.max_pooling import *
     from .ops.order import *

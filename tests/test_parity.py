@@ -220,6 +220,10 @@ DIFFERENT_NAMES = {
     **dict.fromkeys(
         ("corrcoef", "cov", "nn.functional.bilinear", "tensordot", "vander"), "composite"
     ),
+    **dict.fromkeys(
+        ("frobenius_norm", "linalg.cond", "linalg.matrix_norm", "linalg.norm", "nuclear_norm"),
+        "composite",
+    ),
     "cdist": "one node, where PyTorch has views of it or products",
     "nn.functional.pdist": "cdist, indexed",
     "linalg.solve": "views of the solution for vectors and transposes",
@@ -272,6 +276,7 @@ CAST_TO_REAL = dict.fromkeys(
 
 NOT_IN_PYTORCH = {
     ("dist", 5): "PyTorch's double backward fails for p = 0",
+    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
     **dict.fromkeys(
         [("cdist", number) for number in range(9)]
         + [("nn.functional.pdist", number) for number in range(6)],
