@@ -743,7 +743,7 @@ def cupy_backend() -> _CudaBackend:
         return special.erf(x)
 
     own = own_functions(cupy) | {"erf": erf, "send": cast_raw} | kernels.NAMESPACE
-    own["special"] = Special(lambda: special)
+    own["special"] = Special(lambda: special, erf=erf)
     backend = _CudaBackend(cupy, cast(Namespace, ArrayNamespace(cupy, own)))
     backend.forward.update(kernels.FORWARD)
     backend.backward.update(kernels.BACKWARD)

@@ -1,13 +1,14 @@
-"""The error function of NumPy arrays, which NumPy itself does not have."""
+"""The error functions of NumPy arrays, which NumPy itself does not have."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["erf"]
+__all__ = ["erf", "erfc"]
 
 Floats = np.ndarray[Any, Any]
 
@@ -56,7 +57,30 @@ _LARGE: Final = (
         1.23033935480374942e3,
     ),
 )
+# From 4, for erfc: exp(-x^2) / x (1 / sqrt(pi) - z P(z) / Q(z)) with z = 1 / x^2.
+_FAR: Final = (
+    (
+        1.63153871373020978e-2,
+        3.05326634961232344e-1,
+        3.60344899949804439e-1,
+        1.25781726111229246e-1,
+        1.60837851487422766e-2,
+        6.58749161529837803e-4,
+    ),
+    (
+        1.0,
+        2.56852019228982242e0,
+        1.87295284992346725e0,
+        5.27905102951428412e-1,
+        6.05183413124413191e-2,
+        2.33520497626869185e-3,
+    ),
+)
 _BOUND: Final = 0.5
+_FAR_BOUND: Final = 4.0
+_ONE_OVER_SQRT_PI: Final = 1.0 / math.sqrt(math.pi)
+_ZERO: Final = 27.5
+"""From here the nearest float64 to erfc is 0."""
 _ONE: Final = 6.0
 """From here the nearest float64 to erf is 1."""
 
@@ -96,15 +120,36 @@ def erf(x: Floats) -> Floats:
     Returns:
         The dtype and shape of `x`. The error is below 3e-16 in float64, 5e-7 in float32.
     """
+    if x.dtype.itemsize > 4:
+        return _in_blocks(x, math.erf, _erf_double, np.float64)
+    return _in_blocks(x, math.erf, _erf_single, np.float32)
+
+
+def erfc(x: Floats) -> Floats:
+    """The complement 1 - erf(x), elementwise, exact where that is near 0.
+
+    Args:
+        x: floating point, any shape.
+
+    Returns:
+        The dtype and shape of `x`. The relative error is below 1e-15 up to x = 6 and below 3e-14
+        beyond; float32 is computed in float64.
+    """
+    return _in_blocks(x, math.erfc, _erfc_double, np.float64)
+
+
+def _in_blocks(
+    x: Floats, one: Callable[[float], float], formula: Callable[[Floats], Floats], wide: Any
+) -> Floats:
+    """A function of `x`: by `one` element by element, or by `formula` in the dtype `wide`."""
     dtype = x.dtype
     if x.size <= _FEW:
-        return np.array(list(map(math.erf, x.ravel().tolist())), dtype).reshape(x.shape)
-    formula = _erf_double if dtype.itemsize > 4 else _erf_single
-    work = np.ascontiguousarray(x, np.float64 if dtype.itemsize > 4 else np.float32)
-    flat = work.reshape(-1)
+        return np.array(list(map(one, x.ravel().tolist())), dtype).reshape(x.shape)
+    flat = np.ascontiguousarray(x).reshape(-1)
     out = np.empty(flat.shape, dtype)
     for start in range(0, flat.size, _BLOCK):
-        out[start : start + _BLOCK] = formula(flat[start : start + _BLOCK])
+        block = flat[start : start + _BLOCK]
+        out[start : start + _BLOCK] = formula(block.astype(wide, copy=False))
     return out.reshape(x.shape)
 
 
@@ -140,3 +185,19 @@ def _erf_double(x: Floats) -> Floats:
     tail *= np.exp(square, out=square)
     large = np.subtract(1.0, tail, out=tail)
     return np.where(size <= _BOUND, small, np.copysign(large, x))
+
+
+def _erfc_double(x: Floats) -> Floats:
+    size = np.minimum(np.abs(x), _ZERO)
+    far = size >= _FAR_BOUND
+    tail = _ratio(_LARGE, size)
+    if far.any():
+        z = 1.0 / np.square(size[far])
+        tail[far] = (_ONE_OVER_SQRT_PI - z * _ratio(_FAR, z)) / size[far]
+    # exp(-size^2) in two factors: the rounding of a large square would be one of its exponential.
+    start = size.astype(np.float32).astype(np.float64)
+    rest = (start - size) * (start + size)
+    tail *= np.exp(-start * start)
+    tail += tail * (rest + 0.5 * rest * rest)
+    small = 1.0 - x * _ratio(_SMALL, np.minimum(size * size, _BOUND * _BOUND))
+    return np.where(size <= _BOUND, small, np.where(x < 0, 2.0 - tail, tail))

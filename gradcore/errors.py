@@ -12,11 +12,14 @@ Each class also inherits the builtin that PyTorch or NumPy users catch::
     ├── OutOfMemoryError    RuntimeError, MemoryError  a CUDA device has no memory left
     ├── ArgumentError       ValueError, RuntimeError   a value the operation does not take
     ├── ArgumentTypeError   TypeError                  a type the operation does not take
+    ├── LinAlgError         RuntimeError, ValueError   a matrix that cannot be decomposed or solved
     ├── BatchingError       RuntimeError               what a function inside vmap cannot do
     └── FusionError         TypeError                  what a fused function cannot do
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 __all__ = [
     "ArgumentError",
@@ -28,6 +31,7 @@ __all__ = [
     "FusionError",
     "GradcoreError",
     "GraphError",
+    "LinAlgError",
     "MissingPackageError",
     "OutOfMemoryError",
     "ShapeError",
@@ -75,6 +79,10 @@ class ArgumentError(GradcoreError, ValueError, RuntimeError):
 
 class ArgumentTypeError(GradcoreError, TypeError):
     """An argument whose type the operation does not take."""
+
+
+class LinAlgError(GradcoreError, RuntimeError, np.linalg.LinAlgError):
+    """A matrix that is singular or not definite, or an iteration that does not converge."""
 
 
 class BatchingError(GradcoreError, RuntimeError):

@@ -57,7 +57,14 @@ from .device import (
     joined,
     type_of,
 )
-from .errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DeviceError,
+    DTypeError,
+    GradcoreError,
+    ShapeError,
+)
 from .graph import (
     CONSTANT,
     INNER,
@@ -117,6 +124,9 @@ class Op:
         samples: makes the arguments that the suite runs it on.
         errors: makes calls that must raise.
         rules: the elementwise rules, where it has them.
+        tested: `tested(call)` is what the suite runs on the samples in the place of `call`, if that
+            is not `call` itself: of matrices that must be symmetric, or of what is unique up to
+            signs alone. It is given PyTorch's function too.
     """
 
     name: str
@@ -131,6 +141,7 @@ class Op:
     samples: Callable[[Maker], Sequence[Sample]] | None
     errors: Callable[[Maker], Sequence[Bad]] | None
     rules: tuple[Formula | None, ...] = field(default=())
+    tested: Callable[[Any], Callable[..., Any]] = field(default=lambda call: call)
 
 
 OPS: Final[dict[str, Op]] = {}
@@ -198,6 +209,7 @@ def public(
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
     rules: tuple[Formula | None, ...] = (),
+    tested: Callable[[Any], Callable[..., Any]] = lambda call: call,
 ) -> Callable[[F], F]:
     """Register a public function; see `Op` for the arguments. Returns the function itself."""
 
@@ -219,6 +231,7 @@ def public(
             samples,
             errors,
             rules,
+            tested,
         )
         assert op.path not in OPS, op.path
         OPS[op.path] = op
@@ -1249,7 +1262,7 @@ class _Primitive:
 
     def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         """The error to raise where NumPy or CuPy raised `error`."""
-        if isinstance(error, ValueError | TypeError) and not isinstance(error, ShapeError):
+        if isinstance(error, ValueError | TypeError) and not isinstance(error, GradcoreError):
             listed = ", ".join(f"{t._shape} {t._type.dtype.name}" for t in inputs)
             base = ShapeError if isinstance(error, ValueError) else DTypeError
             return base(f"{self.name}: {error} (operands: {listed}).")

@@ -11,7 +11,8 @@ import gradcore as gd
 from gradcore import dtypes
 from gradcore.op import OPS
 from gradcore.samples import Maker, Sample
-from gradcore_bench.records import mapped, ours, theirs, torch_function
+from gradcore_bench import records
+from gradcore_bench.records import mapped, ours, theirs
 
 for _module in pkgutil.walk_packages(gd.__path__, "gradcore."):
     if not _module.name.startswith("gradcore.interop."):  # there other libraries are needed
@@ -24,6 +25,17 @@ DTYPES = tuple(t.name for t in dtypes.ALL)
 def samples(path):
     make = OPS[path].samples
     return () if make is None else tuple(make(Maker(path)))
+
+
+def called(path):
+    """What is run on the samples of an operation."""
+    return OPS[path].tested(OPS[path].call)
+
+
+def torch_function(torch, path):
+    """The same of PyTorch's function for it, or None if it has none."""
+    found = records.torch_function(torch, path)
+    return OPS[path].tested(found) if found is not None and path in OPS else found
 
 
 # the same arguments there and here -----------------------------------------------------------
@@ -155,7 +167,7 @@ class Derivatives:
 
 def derivatives(torch, path, sample, order=2, only=None):
     """The Derivatives of a sample here and in PyTorch, by input number `only` or by all."""
-    here = Derivatives(OPS[path].call, ours(sample), gd.autograd.grad, gd.tensor, order, only)
+    here = Derivatives(called(path), ours(sample), gd.autograd.grad, gd.tensor, order, only)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         there = Derivatives(

@@ -14,7 +14,7 @@ import gradcore as gd
 from gradcore.batching.loop import LOOPED
 from gradcore.func import vmap
 from gradcore.op import primitive
-from oracle import OPS, samples
+from oracle import OPS, called, samples
 
 PATHS = [path for path in OPS if samples(path)]
 
@@ -22,13 +22,19 @@ DYNAMIC = "dynamic shape|data-dependent control flow|random operation"
 REFUSED = {
     "Tensor.__getitem__": DYNAMIC,
     "argwhere": DYNAMIC,
+    "bincount": DYNAMIC,
+    "cov": DYNAMIC,
     "equal": DYNAMIC,
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",
     "nn.functional.dropout": DYNAMIC,
+    "nn.functional.gumbel_softmax": DYNAMIC,
     "nn.functional.one_hot": r"calling \.item\(\)",
+    "nn.functional.rrelu": DYNAMIC,
     "nonzero": DYNAMIC,
     "repeat_interleave": "doesn't have storage",
+    "unique": DYNAMIC,
+    "unique_consecutive": DYNAMIC,
 }
 """By path, what is raised where the shape of a result depends on values, as in PyTorch."""
 
@@ -72,7 +78,7 @@ class Program:
     """An operation on one of its samples, as a function of Tensors that gives a list of them."""
 
     def __init__(self, path, number):
-        self.call = OPS[path].call
+        self.call = called(path)
         self.tree = (samples(path)[number].args, samples(path)[number].kwargs)
         self.arrays = arrays_in(self.tree)
 

@@ -38,6 +38,8 @@ examples:
   gradcore-bench overhead --against torch --check
   gradcore-bench operations --device cuda --against torch --check
   gradcore-bench gpu                              all checks of a GPU, in eight minutes
+  gradcore-bench ops --against torch              every operation on 10^6 numbers
+  gradcore-bench coverage                         what each operation can do
 """
 DEFAULTS: dict[str, Any] = {
     "device": None,
@@ -50,6 +52,8 @@ DEFAULTS: dict[str, Any] = {
     "workloads": None,
     "out": Path("gpu-results"),
     "readme": None,
+    "page": None,
+    "only": None,
     "budget": 0.3,
     "seed": 0,
     "check": False,
@@ -60,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code."""
     options = parser().parse_args(argv)
     parts = [options.command] if options.command else ["digits", "table"]
-    threads = 1 if "overhead" in parts else options.threads or usable_cores()
+    threads = 1 if {"overhead", "ops"} & set(parts) else options.threads or usable_cores()
     try:
         if options.check and not options.against and options.command != "gpu":
             raise BenchError("--check needs something to compare with: --against torch")
@@ -104,6 +108,8 @@ def parser() -> argparse.ArgumentParser:
         "operations", "time operations on large arrays, beside a copy of as many bytes"
     )
     gpu = command("gpu", "run every check that needs a GPU, and keep what came of it")
+    ops = command("ops", "time every operation on 10^6 numbers, one thread, on the CPU")
+    coverage = command("coverage", "list every operation, and what of PyTorch is not there")
     report = command("report", "draw the results of GPU runs again, and write them into README")
     for each in (main_parser, digits, table):
         _device_options(each)
@@ -116,6 +122,8 @@ def parser() -> argparse.ArgumentParser:
     _operations_options(operations)
     _gpu_options(gpu)
     _report_options(report)
+    _ops_options(ops)
+    _page_option(coverage)
     main_parser.set_defaults(**DEFAULTS)
     return main_parser
 
@@ -200,6 +208,25 @@ def _gpu_options(each: argparse.ArgumentParser) -> None:
 def _report_options(each: argparse.ArgumentParser) -> None:
     each.add_argument("results", type=_directory, metavar="DIR", help="holds gpu-*.json")
     each.add_argument("--readme", type=_file, metavar="FILE", help="renew the results in it")
+
+
+def _ops_options(each: argparse.ArgumentParser) -> None:
+    each.add_argument("--only", nargs="+", metavar="NAME", help="these operations (all)")
+    each.add_argument("--against", nargs="+", choices=["torch"], help="time it too, in turn")
+    each.add_argument(
+        "--check",
+        action="store_true",
+        help="fail if an operation takes too long and its documentation does not say why",
+    )
+    each.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="time for each measurement (0.3)"
+    )
+    _json_option(each)
+    _page_option(each)
+
+
+def _page_option(each: argparse.ArgumentParser) -> None:
+    each.add_argument("--page", type=_file, metavar="FILE.md", help="write the table as Markdown")
 
 
 def _timing_options(group: argparse._ActionsContainer) -> None:

@@ -190,7 +190,7 @@ def _prepared(
     def call() -> Any:
         with np.errstate(all="ignore"), catch_warnings():
             simplefilter("ignore")
-            return op.call(*args, **kwargs)
+            return op.tested(op.call)(*args, **kwargs)
 
     return leaves, call
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradcore_bench import operations
+from gradcore_bench import ops as every_operation
 from gradcore_bench.libraries import CPU
 from gradcore_bench.overhead import BOTH, FORWARD, Row
 from gradcore_bench.table import Cell
@@ -97,6 +98,22 @@ def table(cells: Sequence[Cell], devices: Sequence[str]) -> Table:
             first, second = (found[workload, size, "gradcore", d].timing for d in devices[:2])
             row.append(f"{first.median / second.median:.3g}" if first and second else NONE)
         shown.add_row(*row)
+    return shown
+
+
+def ops(rows: Sequence[every_operation.Row]) -> Table:
+    """Every operation, the slowest beside PyTorch first."""
+    shown = Table(title="float32 on the CPU, one thread, median", caption="f+b: and backward.")
+    for name in ("operation", "elements", "forward", "torch", "numpy", "f+b", "torch", "ratio"):
+        shown.add_column(name, justify="left" if name == "operation" else "right")
+    for row in sorted(rows, key=lambda row: -(row.ratio or 0.0)):
+        times = (row.forward, row.torch_forward, row.numpy_forward, row.step, row.torch_step)
+        shown.add_row(
+            row.path,
+            f"{row.elements:,}",
+            *[NONE if t is None else duration(t) for t in times],
+            NONE if row.ratio is None else ratio(row.ratio, every_operation.BOUND),
+        )
     return shown
 
 

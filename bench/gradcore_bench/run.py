@@ -12,7 +12,18 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gradcore_bench import digits, gpu, imports, markdown, operations, overhead, report, table
+from gradcore_bench import (
+    coverage,
+    digits,
+    gpu,
+    imports,
+    markdown,
+    operations,
+    ops,
+    overhead,
+    report,
+    table,
+)
 from gradcore_bench.environment import describe
 from gradcore_bench.errors import BenchError
 from gradcore_bench.libraries import CPU, CUDA, PEERS, Gradcore, Library, TorchLike
@@ -34,6 +45,8 @@ def run(options: argparse.Namespace, parts: Sequence[str], threads: int) -> int:
     console = report.console()
     if "report" in parts:
         return _report(options.results, options.readme, console)
+    if "coverage" in parts:
+        return _coverage(options.page, console)
     gradcore = Gradcore(threads)
     if "gpu" in parts:
         return _gpu(gradcore, options.out, options.check, console)
@@ -58,7 +71,7 @@ class _Run:
         self.options, self.console = options, console
         self.gradcore, self.peers = gradcore, peers
         self.alike = [peer for peer in peers if isinstance(peer, TorchLike)]
-        asked = options.device or ([CPU] if "overhead" in parts else None)
+        asked = options.device or ([CPU] if {"overhead", "ops"} & set(parts) else None)
         self.devices = devices = _devices(gradcore, asked, console)
         for peer in self.alike if CUDA in devices else []:
             if reason := peer.why_not(CUDA):
@@ -135,6 +148,37 @@ class _Run:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         failed = any("gradcore" in row.failures for row in rows)
         return not failed and not (self.options.check and any(row.missed for row in rows))
+
+    def ops(self) -> bool:
+        chosen = self.options.only or ops.paths()
+        unknown = sorted(set(chosen) - set(ops.paths()))
+        if unknown:
+            raise BenchError(f"--only: there is no operation {', '.join(unknown)}")
+        peer = self.alike[0].lib if self.alike else None
+        rows: list[ops.Row] = []
+        with _progress(self.console, timing=True) as progress:
+            task = progress.add_task("ops", total=len(chosen))
+            for path in chosen:
+                rows += ops.measure(peer, [path], self.options.budget)
+                progress.update(task, advance=1, description=path, refresh=True)
+        self.results["ops"] = [row.as_data() for row in rows]
+        self.console.print(report.ops(rows))
+        if self.options.page:
+            self.options.page.write_text(ops.page(rows, self.results["environment"]))
+        missed = [row.path for row in rows if row.missed]
+        if missed:
+            self.console.print(f"Above {ops.BOUND:g}: {', '.join(missed)}", markup=False)
+        return not (self.options.check and missed)
+
+
+def _coverage(page: Path | None, console: Console) -> int:
+    """Shows the page of operations, or writes it."""
+    text = coverage.page()
+    if page:
+        page.write_text(text)
+    else:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return 0
 
 
 def _gpu(gradcore: Gradcore, folder: Path, check: bool, console: Console) -> int:

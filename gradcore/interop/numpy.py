@@ -1,11 +1,13 @@
 """NumPy's protocols: `np.sin(t)`, `np.sum(t, axis=0)` and `ndarray * t` are recorded.
 
+So are the ufuncs of SciPy, such as `scipy.special.erf(t)`, whose faces begin with "special.".
 Which operation stands for which NumPy function is said where the operation is declared (its NumPy
 faces); here is only the way there.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,6 +54,10 @@ def _array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwa
             kwargs.setdefault("axis", 0)
             if kwargs["axis"] is None:
                 del kwargs["axis"]
+    elif method == "__call__" and _is_scipys(ufunc):
+        function = _face(f"special.{name}")
+        if function is None:
+            raise _unknown(f"special.{name}", "scipy")
     if function is None:
         what = name if method == "__call__" else f"{name}.{method}"
         raise _unknown(what)
@@ -69,9 +75,15 @@ def _array_function(
     return function(*args, **kwargs)
 
 
-def _unknown(name: str) -> ArgumentTypeError:
+def _is_scipys(ufunc: np.ufunc) -> bool:
+    # Whoever has one of its ufuncs has imported it.
+    special = sys.modules.get("scipy.special")
+    return special is not None and getattr(special, ufunc.__name__, None) is ufunc
+
+
+def _unknown(name: str, module: str = "numpy") -> ArgumentTypeError:
     return ArgumentTypeError(
-        f"numpy.{name} has no differentiable counterpart for Tensors. "
+        f"{module}.{name} has no differentiable counterpart for Tensors. "
         "Use tensor.detach().numpy() to leave the graph."
     )
 

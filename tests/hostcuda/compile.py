@@ -94,7 +94,8 @@ def build_c(text, soname, rest=""):
         units = [path.with_name("unit.c"), path.with_name("rest.c")]
         for unit, content in zip(units, (text, rest), strict=True):
             unit.write_text(content)
-        options = ["-shared", "-fPIC", "-O2", f"-Wl,-soname,{soname}"]
+        # Who is linked with a library asks for the version of its symbols, which is its name.
+        options = ["-shared", "-fPIC", "-O2", f"-Wl,-soname,{soname}", "-Wl,--default-symver"]
         _run(["gcc", *options, *units, "-o", path, "-ldl", "-lm"])
 
-    return _cached(soname, [text, rest, soname], make)
+    return _cached(soname, [text, rest, soname, "symver"], make)

@@ -1,8 +1,8 @@
 """Redirect CuPy to this machine's CPU: `install()` before `import cupy`.
 
 CuPy's Cython modules reach the CUDA runtime through the capsules in
-`cupy_backends.cuda.api.runtime.__pyx_capi__`, the driver and cuBLAS/cuRAND by dlopen, and NVRTC
-through one Python function. `install` replaces these four, and the sorts of Thrust, which are
+`cupy_backends.cuda.api.runtime.__pyx_capi__`, the driver and cuBLAS/cuRAND/cuSOLVER by dlopen, and
+NVRTC through one Python function. `install` replaces these four, and the sorts of Thrust, which are
 compiled into CuPy: device memory is fenced host memory and a "cubin" is a library that g++ made.
 Everything else (ndarray, ufuncs, casting, broadcasting,
 kernel code generation, errors on mixing with NumPy) is CuPy itself.
@@ -70,7 +70,7 @@ def launches():
 def launched(since=0):
     """Return the names of the kernels launched, in order, less the first `since`.
 
-    A sort, which is not made of CuPy's kernels, counts as one: "thrust::sort".
+    What is not made of CuPy's kernels counts as one: "thrust::sort", and "cufft" per transform.
     """
     name = _libraries["cuda"].hc_launched
     return [name(i).decode() for i in range(since, launches())]
@@ -267,8 +267,8 @@ def _preload(library, soname=None, user=None):
     source = hc.HERE / f"fake{library}.c"
     text, rest = source.read_text() if source.exists() else "", ""
     if user:
-        backends = Path(importlib.util.find_spec("cupy_backends").origin).parent
-        (module,) = (backends / "cuda" / "libs").glob(f"{user}.*.so")
+        packages = Path(importlib.util.find_spec("cupy").origin).parent.parent
+        (module,) = packages.glob(f"{user}.*.so")
         elf = module.read_bytes()
         soname = re.search(rb"lib%s\.so\.\d+" % library.encode(), elf)[0].decode()
         symbols = re.findall(rb"\0(%s[A-Z]\w*)(?=\0)" % library.encode(), elf)
@@ -278,15 +278,44 @@ def _preload(library, soname=None, user=None):
     return soname
 
 
-def _sorting(function):
-    """Return one of thrust.py's functions, noted as a launch."""
+def _lapack(name):
+    """Return the address of a routine of LAPACK or BLAS, as SciPy carries them.
+
+    Their integers have 32 bits, which those of NumPy's copy have not.
+    """
+    from scipy.linalg import cython_blas, cython_lapack
+
+    name = name.decode()
+    capsules = cython_lapack.__pyx_capi__
+    capsule = capsules[name] if name in capsules else cython_blas.__pyx_capi__[name]
+    name_of, address_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    address_of.restype = ctypes.c_void_p
+    address_of.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    return address_of(capsule, name_of(capsule))
+
+
+def _noted(function, name):
+    """Return a function that is noted as a launch of that name."""
 
     @functools.wraps(function)
     def noted(*args):
-        _libraries["cuda"].hc_note(b"thrust::sort")
+        _libraries["cuda"].hc_note(name)
         function(*args)
 
     return noted
+
+
+def _replace_plans():
+    """Let cupy.fft find cufft.py's plans; a transform is noted as a launch."""
+    # As an attribute of cupy.cuda it would look for the library.
+    theirs = importlib.import_module("cupy.cuda.cufft")
+    from hostcuda import cufft  # it imports that too
+
+    for name in ("Plan1d", "PlanNd"):
+        plan = getattr(cufft, name)
+        plan.fft = _noted(plan.fft, b"cufft")
+        setattr(theirs, name, plan)
 
 
 def install(pool=False, dispatch=True):
@@ -302,8 +331,16 @@ def install(pool=False, dispatch=True):
     if "cupy" in sys.modules:
         raise RuntimeError("hostcuda.install() must run before cupy is imported")
     _preload("cuda", "libcuda.so.1")
-    _preload("cublasLt", _preload("cublas", user="cublas").replace("cublas", "cublasLt"))
-    _preload("curand", user="curand")
+    for library in ("cusolver", "cusparse", "curand"):
+        _preload(library, user=f"cupy_backends/cuda/libs/{library}")
+    _preload("nvJitLink", "libnvJitLink.so.12")  # cuSOLVER depends on it
+    routine = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(_lapack)
+    _keep.append(routine)
+    address = ctypes.cast(routine, ctypes.c_void_p).value
+    ctypes.c_void_p.in_dll(_libraries["cusolver"], "hc_lapack").value = address
+    cublas = _preload("cublas", user="cupy_backends/cuda/libs/cublas")
+    _preload("cublasLt", cublas.replace("cublas", "cublasLt"))
+    _preload("cufft", user="cupy/cuda/cufft")
     cuda = _libraries["cuda"]
     cuda.hc_malloc.restype, cuda.hc_malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     cuda.hc_free.argtypes = cuda.hc_owns.argtypes = [ctypes.c_void_p]
@@ -322,7 +359,8 @@ def install(pool=False, dispatch=True):
 
     _accelerator.set_routine_accelerators([])  # device-wide CUB is compiled into CuPy
     for name in ("sort", "argsort", "lexsort"):
-        setattr(cupy.cuda.thrust, name, _sorting(getattr(thrust, name)))
+        setattr(cupy.cuda.thrust, name, _noted(getattr(thrust, name), b"thrust::sort"))
+    _replace_plans()
     if not pool:
         cupy.cuda.set_allocator(None)
     headers = [core._get_header_dir_path(), *(o[2:] for o in core._get_cccl_include_options())]

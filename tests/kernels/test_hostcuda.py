@@ -191,6 +191,38 @@ def test_products(xp, dtype):
         np.testing.assert_array_equal(found.get(), expected)
 
 
+# decompositions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 3, 3)])
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_decompositions_are_those_of_lapack(xp, count, same, shape, dtype):
+    random = np.random.default_rng(3)
+    a = random.normal(size=shape) + (1j * random.normal(size=shape) if dtype[0] == "c" else 0)
+    a = a.astype(dtype)
+    b = a @ a.conj().swapaxes(-1, -2) + np.eye(3, dtype=dtype)
+    x, y = xp.asarray(a), xp.asarray(b)
+    real = np.finfo(dtype).dtype
+    assert (
+        count(lambda: xp.linalg.svd(x)).names.count("cusolver::gesvd" + "jBatched" * (x.ndim > 2))
+        == 1
+    )
+    same(xp.linalg.cholesky(y), np.linalg.cholesky(b), dtype)
+    same(xp.linalg.svd(x[..., :2], compute_uv=False), np.linalg.svd(a[..., :2])[1], real)
+    u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    same(xp.matmul(u * s[..., None, :], vh), a, dtype)
+    w, v = xp.linalg.eigh(y)
+    same(w, np.linalg.eigvalsh(b), real)
+    same(xp.matmul(y, v), (v * w[..., None, :]).get(), dtype)
+    w, v = xp.linalg.eig(x)
+    same(xp.matmul(x.astype(v.dtype), v), (v * w[..., None, :]).get(), v.dtype)
+    for found, expected in zip(xp.linalg.qr(x[..., :2]), np.linalg.qr(a[..., :2]), strict=True):
+        same(found, expected, dtype)
+    same(xp.linalg.solve(y, x), np.linalg.solve(b, a), dtype)
+    same(xp.linalg.inv(y), np.linalg.inv(b), dtype)
+    same(xp.linalg.det(y), np.linalg.det(b), dtype)
+
+
 # counting ----------------------------------------------------------------------------------------
 
 
@@ -278,3 +310,13 @@ def test_each_thread_has_its_current_device(xp):
         thread.join()
         found.append(xp.cuda.Device().id)
     assert [*found, xp.cuda.Device().id] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("axes", [(2,), (0,), (0, 1), (1, 2), (0, 1, 2), (2, 0)])
+@pytest.mark.parametrize("order", "CF")
+def test_fft(cp, axes, order):
+    x = np.asarray(np.random.default_rng(0).standard_normal((2, 3, 4)), order=order)
+    half = np.fft.rfftn(x, axes=axes)
+    for name, a in [("fftn", x * 1j), ("ifftn", x * 1j), ("rfftn", x), ("irfftn", half)]:
+        y = getattr(cp.fft, name)(cp.asarray(a, order=order), axes=axes)
+        np.testing.assert_allclose(y.get(), getattr(np.fft, name)(a, axes=axes), atol=1e-12)

@@ -1,0 +1,48 @@
+"""Linear algebra, under PyTorch's names: `gradcore.linalg.svd(x)`."""
+
+from .errors import LinAlgError
+from .ops.factorization import householder_product, lu, lu_factor, lu_factor_ex, lu_solve, qr
+from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
+from .ops.matrix_exp import matrix_exp
+from .ops.matrix_product import _linalg_cross as cross
+from .ops.matrix_product import _linalg_diagonal as diagonal
+from .ops.matrix_product import _linalg_matmul as matmul
+from .ops.matrix_product import _linalg_vander as vander
+from .ops.matrix_product import matrix_power, multi_dot, vecdot
+from .ops.spectral import eig, eigh, eigvals, eigvalsh, svd, svdvals
+from .ops.triangular import cholesky, cholesky_ex, solve_triangular
+
+__all__ = [
+    "LinAlgError",
+    "cholesky",
+    "cholesky_ex",
+    "cross",
+    "det",
+    "diagonal",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "householder_product",
+    "inv",
+    "inv_ex",
+    "lu",
+    "lu_factor",
+    "lu_factor_ex",
+    "lu_solve",
+    "matmul",
+    "matrix_exp",
+    "matrix_power",
+    "multi_dot",
+    "qr",
+    "slogdet",
+    "solve",
+    "solve_ex",
+    "solve_triangular",
+    "svd",
+    "svdvals",
+    "tensorinv",
+    "tensorsolve",
+    "vander",
+    "vecdot",
+]

@@ -1,0 +1,48 @@
+"""Linear algebra where the records' samples do not go: singular matrices, and ties."""
+
+import numpy as np
+import pytest
+
+import gradcore as gd
+
+SINGULAR = np.diag([1.0, 0.0, 2.0])
+
+
+def gradient(lib, function, array):
+    x = lib.tensor(array, requires_grad=True)
+    (g,) = lib.autograd.grad(function(x), x, create_graph=True)
+    return g.detach().numpy()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_gradient_of_the_determinant_of_a_singular_matrix(torch, rank, rng):
+    a = rng.normal(size=(3, rank)) @ rng.normal(size=(rank, 3))
+    for exact in (a, np.rint(4 * a), SINGULAR):
+        expected = gradient(torch, torch.det, exact)
+        np.testing.assert_allclose(gradient(gd, gd.det, exact), expected, atol=1e-12)
+
+
+@pytest.mark.parity
+def test_what_singular_matrices_give(torch):
+    both = np.stack([np.eye(3), SINGULAR])
+    for lib in (gd, torch):
+        x = lib.tensor(both)
+        inverse, info = lib.linalg.inv_ex(x)
+        assert info.tolist() == [0, 2]
+        assert info.dtype == lib.int32
+        np.testing.assert_array_equal(inverse[0], np.eye(3))
+        assert not np.isfinite(inverse[1].numpy()).all()
+        assert lib.linalg.solve_ex(x, lib.ones(3, 2, dtype=lib.float64)).info.tolist() == [0, 2]
+        sign, size = lib.slogdet(x)
+        assert sign.tolist() == [1, 0]
+        assert size.tolist() == [0, -np.inf]
+        assert lib.logdet(x).tolist() == [0, -np.inf]
+        with pytest.raises(lib.linalg.LinAlgError, match="Batch element 1"):
+            lib.linalg.inv(x)
+
+
+def test_nan_is_not_singular():
+    x = gd.tensor([[1.0, np.nan], [2.0, 3.0]])
+    assert gd.linalg.inv_ex(x).info.item() == 0
+    assert np.isnan(gd.linalg.inv(x)).any()
