@@ -69,7 +69,7 @@ def over(cases):
 
 # The host must know a value: the answer itself, the length of the result, or how often to repeat.
 LOOKS_AT_VALUES = {
-    *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
+    *("allclose", "equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     "repeat_interleave",
 }
 # They may be asked for the CPU.
