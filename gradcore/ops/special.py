@@ -530,7 +530,7 @@ def _over_x(xp: Any, x: Any, y: Any) -> Any:
 
 @_bessel(
     "i0e",
-    lambda xp, g, y, x: g * (xp.special.i1e(x) - xp.sign(x) * y),
+    lambda xp, g, y, x: g * (xp.apply(i1e, x) - xp.sign(x) * y),
     graph="SpecialI0EBackward0",
 )
 def i0e(input: Tensor) -> Tensor:
@@ -548,7 +548,7 @@ def i1(input: Tensor) -> Tensor:
 
 @_bessel(
     "i1e",
-    lambda xp, g, y, x: g * (xp.special.i0e(x) - xp.sign(x) * y - _over_x(xp, x, y)),
+    lambda xp, g, y, x: g * (xp.apply(i0e, x) - xp.sign(x) * y - _over_x(xp, x, y)),
     graph="SpecialI1EBackward0",
 )
 def i1e(input: Tensor) -> Tensor:
@@ -585,12 +585,12 @@ def modified_bessel_k1(input: Tensor) -> Tensor:
     """The modified Bessel function of the second kind, of order 1, of each element."""
 
 
-@_bessel("k0e", lambda xp, g, y, x: g * (y - xp.special.k1e(x)), 0.3)
+@_bessel("k0e", lambda xp, g, y, x: g * (y - xp.apply(scaled_modified_bessel_k1, x)), 0.3)
 def scaled_modified_bessel_k0(input: Tensor) -> Tensor:
     """exp(x) modified_bessel_k0(x) of each element."""
 
 
-@_bessel("k1e", lambda xp, g, y, x: g * (y - xp.special.k0e(x) - y / x), 0.3)
+@_bessel("k1e", lambda xp, g, y, x: g * (y - xp.apply(scaled_modified_bessel_k0, x) - y / x), 0.3)
 def scaled_modified_bessel_k1(input: Tensor) -> Tensor:
     """exp(x) modified_bessel_k1(x) of each element."""
 
