@@ -37,8 +37,10 @@ STRICTER = {
     "nn.functional.softplus": "the result, not the operand",
     "stft": "the window, which PyTorch copies",
     "take_along_dim": "the index, which PyTorch broadcasts",
+    "affine_grid_generator": "the places without a map",
     "nn.functional.affine_grid": "the places without a map",
     "nn.functional.group_norm": "mean and variance, of which PyTorch keeps what is wanted",
+    "instance_norm": "the weight, of which PyTorch keeps a copy per sample",
     "nn.functional.instance_norm": "the weight, of which PyTorch keeps a copy per sample",
 }
 """What gradcore saves where PyTorch saves something else, or nothing."""
