@@ -106,18 +106,25 @@ if _typing.TYPE_CHECKING:
     from .ops.gradient import *
     from .ops.inverse import *
     from .ops.matrix_exp import *
+    from .ops.matrix_norm import *
     from .ops.matrix_product import *
+    from .ops.max_pooling import *
     from .ops.order import *
     from .ops.padding import *
     from .ops.pooling import *
     from .ops.quantile import *
+    from .ops.random import *
     from .ops.scan import *
     from .ops.scatter import *
     from .ops.shuffle import *
     from .ops.signal import *
+    from .ops.similarity import *
+    from .ops.smooth import *
     from .ops.special import *
     from .ops.strided import *
     from .ops.sums import *
+    from .ops.threshold import *
+    from .ops.traits import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"

@@ -4,6 +4,9 @@ from .errors import LinAlgError
 from .ops.factorization import householder_product, lu, lu_factor, lu_factor_ex, lu_solve, qr
 from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
 from .ops.matrix_exp import matrix_exp
+from .ops.matrix_norm import _linalg_norm as norm
+from .ops.matrix_norm import _vector_norm as vector_norm
+from .ops.matrix_norm import cond, matrix_norm, matrix_rank
 from .ops.matrix_product import _linalg_cross as cross
 from .ops.matrix_product import _linalg_diagonal as diagonal
 from .ops.matrix_product import _linalg_matmul as matmul
@@ -16,6 +19,7 @@ __all__ = [
     "LinAlgError",
     "cholesky",
     "cholesky_ex",
+    "cond",
     "cross",
     "det",
     "diagonal",
@@ -32,8 +36,11 @@ __all__ = [
     "lu_solve",
     "matmul",
     "matrix_exp",
+    "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "multi_dot",
+    "norm",
     "qr",
     "slogdet",
     "solve",
@@ -45,4 +52,5 @@ __all__ = [
     "tensorsolve",
     "vander",
     "vecdot",
+    "vector_norm",
 ]

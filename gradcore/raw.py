@@ -212,7 +212,7 @@ def _put_along_axis(v: Array, indices: Array, shape: tuple[int, ...], axis: int)
 
 def _add_at(out: Array, index: Any, v: Array) -> None:
     """`out[index] += v` in which duplicate indices add up."""
-    if v.size >= _LONG_AT and isinstance(index, tuple):
+    if v.size >= _LONG_AT and isinstance(index, tuple) and out.ndim > 1:
         places = flat_places(out.shape, index)
         if places is not None:
             # numpy.add.at is five times faster on one dimension than on several.

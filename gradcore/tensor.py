@@ -154,7 +154,7 @@ class Tensor(Operations):
         steps = tuple(step // self.itemsize for step in self._array.strides)
         return steps if dim is None else steps[canonical_dim(dim, self.ndim)]
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = None) -> bool:
         """True if the elements lie in memory in row-major order without gaps."""
         return bool(self._array.flags.c_contiguous)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +29,7 @@ from ..op import common_device, primitive, public
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .layer import tensor_argument
-from .windows import How, Sizes, add_windows, sizes, windows, with_batch
+from .windows import How, Sizes, add_windows, col2im, sizes, windows, with_batch
 
 __all__ = [
     "conv1d",
@@ -41,14 +41,41 @@ __all__ = [
 ]
 
 
-def _blocks(module: Any, count: int, nbytes: int) -> Iterator[slice]:
-    """Ranges of samples, of `nbytes` each, that together fit a cache or the device's memory."""
-    step = max(1, min(count, (_CACHE if module is np else _MEMORY) // max(1, nbytes)))
+def _blocks(module: Any, count: int, groups: int, nbytes: int) -> Iterator[tuple[slice, slice]]:
+    """Ranges of samples and of groups, that together fit a cache or the device's memory.
+
+    Args:
+        module: numpy or cupy.
+        count: the number of samples.
+        groups: of each.
+        nbytes: that a group of a sample takes.
+    """
+    most = (_CACHE if module is np else _MEMORY) // max(1, nbytes)
+    some = max(1, min(groups, most))
+    step = max(1, most // groups)
     for start in range(0, count, step):
-        yield slice(start, min(start + step, count))
+        for group in range(0, groups, some):
+            yield (
+                slice(start, min(start + step, count)),
+                slice(group, min(group + some, groups)),
+            )
 
 
-_CACHE: Final = 1 << 20
+def _scratch(module: Any, dtype: Any) -> Callable[..., Array]:
+    """A function that gives arrays of any shape, each in the memory of the one before."""
+    memory = module.empty(0, dtype)
+
+    def array(*shape: int) -> Array:
+        nonlocal memory
+        size = math.prod(shape)
+        if memory.size < size:
+            memory = module.empty(size, dtype)
+        return memory[:size].reshape(shape)
+
+    return array
+
+
+_CACHE: Final = 1 << 21
 _MEMORY: Final = 1 << 28
 
 
@@ -84,15 +111,19 @@ def _forward(xp: Any, x: Array, w: Array, size: Sizes, how: How) -> Array:
         return y.reshape(n, o, *size)
     parts = windows(module, x, kernel, size, how)
     y = module.empty((n, groups, o // groups, length), x.dtype)
-    columns = None
-    for block in _blocks(module, n, groups * inner * length * x.itemsize):
-        part = parts[block]
-        if columns is None:
-            columns = module.empty(part.shape, x.dtype)
-        columns = columns[: len(part)]
+    scratch = _scratch(module, x.dtype)
+    for samples, some in _blocks(module, n, groups, inner * length * x.itemsize):
+        part = parts[samples, _channels(some, w.shape[1])]
+        columns = scratch(*part.shape)
         columns[...] = part
-        module.matmul(matrix, columns.reshape(-1, groups, inner, length), out=y[block])
+        target = y[samples, some]
+        columns = columns.reshape(*target.shape[:2], inner, length)
+        module.matmul(matrix[some], columns, out=target)
     return y.reshape(n, o, *size)
+
+
+def _channels(groups: slice, each: int) -> slice:
+    return slice(groups.start * each, groups.stop * each)
 
 
 @_widened
@@ -107,7 +138,8 @@ def _transposed(xp: Any, a: Array, w: Array, size: Sizes, how: How) -> Array:
         # To gather windows of `a` is faster than to add windows to x.
         every = (slice(None),) * 3 + (slice(None, None, -1),) * len(kernel)
         turned = w.reshape(groups, o // groups, *w.shape[1:])[every].swapaxes(1, 2)
-        turned = turned.reshape(channels, o // groups, *kernel)
+        # Contiguous, as numpy.matmul has BLAS for no steps backwards.
+        turned = module.ascontiguousarray(turned).reshape(channels, o // groups, *kernel)
         return _forward(xp, a, turned, size, (stride, around, dilation, groups))
     inner, length = math.prod(w.shape[1:]), math.prod(spatial)
     matrix = w.reshape(groups, o // groups, inner).swapaxes(1, 2)
@@ -117,14 +149,17 @@ def _transposed(xp: Any, a: Array, w: Array, size: Sizes, how: How) -> Array:
     if _is_matmul(size, kernel, tuple(spatial), how):
         return product(matrix, a).reshape(n, channels, *size)
     x = module.zeros((n, channels, *size), a.dtype)
-    columns = None
-    for block in _blocks(module, n, groups * inner * length * a.itemsize):
-        part = a[block]
-        if columns is None:
-            columns = module.empty((len(part), groups, inner, length), a.dtype)
-        columns = columns[: len(part)]
-        product(matrix, part, out=columns)
-        add_windows(x[block], columns.reshape(-1, channels, *kernel, *spatial), how)
+    scratch = _scratch(module, a.dtype)
+    for samples, some in _blocks(module, n, groups, inner * length * a.itemsize):
+        part = a[samples, some]
+        columns = scratch(*part.shape[:2], inner, length)
+        product(matrix[some], part, out=columns)
+        target = x[samples, _channels(some, w.shape[1])]
+        if module is np:
+            add_windows(target, columns.reshape(*target.shape[:2], *kernel, *spatial), how)
+        else:  # in one launch, not in one for each element of the kernel
+            columns = columns.reshape(len(target), -1, length)
+            target[...] = xp.apply(col2im, columns, size, kernel, tuple(spatial), how)
     return x
 
 
@@ -141,14 +176,17 @@ def _weight(xp: Any, x: Array, a: Array, kernel: Sizes, how: How) -> Array:
     parts = parts.transpose(*range(1, count), 0, *range(count, parts.ndim))
     a = a.reshape(n, o, length).swapaxes(0, 1)
     w = module.zeros((groups, o // groups, inner), x.dtype)
-    columns = None
-    for block in _blocks(module, n, groups * inner * length * x.itemsize):
-        part = parts[(slice(None),) * (count - 1) + (block,)]
-        if columns is None or columns.shape != part.shape:
-            columns = module.empty(part.shape, x.dtype)
+    scratch = _scratch(module, x.dtype)
+    for samples, some in _blocks(module, n, groups, inner * length * x.itemsize):
+        part = parts[_channels(some, channels // groups)]
+        part = part[(slice(None),) * (count - 1) + (samples,)]
+        columns = scratch(*part.shape)
         columns[...] = part
-        rows = a[:, block].reshape(groups, o // groups, -1)
-        w += module.matmul(rows, columns.reshape(groups, inner, -1).swapaxes(1, 2))
+        target = w[some]
+        rows = a[_channels(some, o // groups), samples]
+        rows = rows.reshape(*target.shape[:2], math.prod(rows.shape[1:]))
+        columns = columns.reshape(len(target), inner, rows.shape[2])
+        target += module.matmul(rows, columns.swapaxes(1, 2))
     return w.reshape(o, channels // groups, *kernel)
 
 

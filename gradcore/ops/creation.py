@@ -20,6 +20,7 @@ from ..op import NUMPY_FACES, public
 from ..random import Generator, default_generator
 from ..samples import sample
 from ..tensor import Tensor, new_tensor, wrap
+from .conversion import checked_order
 
 __all__ = [
     "arange",
@@ -276,8 +277,10 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
 # filled ----------------------------------------------------------------------------------------
 
 
-def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
-    """The shape in `name(2, 3)` or `name((2, 3))`."""
+def _shape(name: str, size: tuple[Any, ...], named: Any = None) -> tuple[int, ...]:
+    """The shape in `name(2, 3)`, `name((2, 3))` or `name(size=(2, 3))`."""
+    if named is not None:
+        size = (*size, named)
     if len(size) == 1 and isinstance(size[0], list | tuple):
         (size,) = size
     try:
@@ -326,26 +329,38 @@ def _empty(shape: tuple[int, ...], kind: TensorType) -> Array:
 
 
 def zeros(
-    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor of zeros, of the default dtype unless `dtype` is given."""
-    shape, kind = _shape("zeros", size), type_asked_for(dtype, device)
+    shape, kind = _shape("zeros", args, size), type_asked_for(dtype, device)
     return made_by(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
 
 
 def ones(
-    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor of ones, of the default dtype unless `dtype` is given."""
-    shape, kind = _shape("ones", size), type_asked_for(dtype, device)
+    shape, kind = _shape("ones", args, size), type_asked_for(dtype, device)
     return _filled(shape, 1, kind, requires_grad)
 
 
 def empty(
-    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor whose elements are whatever was in memory."""
-    shape, kind = _shape("empty", size), type_asked_for(dtype, device)
+    shape, kind = _shape("empty", args, size), type_asked_for(dtype, device)
     return made_by(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
 
 
@@ -389,7 +404,9 @@ def eye(
     return made_by(lambda xp: xp.eye(*shape, dtype=kind.numpy), kind, requires_grad)
 
 
-def _like(input: Tensor, dtype: DType, device: DeviceLike) -> TensorType:
+def _like(input: Tensor, dtype: DType, device: DeviceLike, memory_format: Any = None) -> TensorType:
+    if memory_format is not None:  # the result is row-major, and may be
+        checked_order("a function of a Tensor's shape", memory_format)
     return TensorType(
         input._type.device.base if device is None else Device(device).open(),
         input._type.dtype if dtype is None else dtypes.to_dtype(dtype),
@@ -415,28 +432,43 @@ def _filled_like(name: str, adapter: Any = None) -> Callable[[Any], Any]:
 
 @_filled_like("zeros_like", lambda a, dtype=None: zeros_like(a, dtype=dtype))
 def zeros_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape, dtype and device of `input`."""
-    shape, kind = input._shape, _like(input, dtype, device)
+    shape, kind = input._shape, _like(input, dtype, device, memory_format)
     made = made_by(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
     return _per_sample(made, input)
 
 
 @_filled_like("ones_like", lambda a, dtype=None: ones_like(a, dtype=dtype))
 def ones_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Ones of the shape, dtype and device of `input`."""
-    shape, kind = input._shape, _like(input, dtype, device)
+    shape, kind = input._shape, _like(input, dtype, device, memory_format)
     return _per_sample(_filled(shape, 1, kind, requires_grad), input)
 
 
 def empty_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A Tensor of the shape, dtype and device of `input` with whatever was in memory."""
-    shape, kind = input._shape, _like(input, dtype, device)
+    shape, kind = input._shape, _like(input, dtype, device, memory_format)
     made = made_by(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
     return _per_sample(made, input)
 
@@ -454,9 +486,10 @@ def full_like(
     dtype: DType = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A Tensor of the shape, dtype and device of `input` filled with a number."""
-    kind = _like(input, dtype, device)
+    kind = _like(input, dtype, device, memory_format)
     made = full(
         input._shape, fill_value, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad
     )
@@ -566,7 +599,8 @@ def _random(
 
 
 def rand(
-    *size: Any,
+    *args: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: DType = None,
     device: DeviceLike = None,
@@ -574,11 +608,12 @@ def rand(
 ) -> Tensor:
     """Random numbers, uniform in [0, 1)."""
     kind = type_asked_for(dtype, device)
-    return _random("rand", "uniform", _shape("rand", size), kind, requires_grad, generator)
+    return _random("rand", "uniform", _shape("rand", args, size), kind, requires_grad, generator)
 
 
 def randn(
-    *size: Any,
+    *args: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: DType = None,
     device: DeviceLike = None,
@@ -586,7 +621,7 @@ def randn(
 ) -> Tensor:
     """Random numbers, normal with mean 0 and variance 1."""
     kind = type_asked_for(dtype, device)
-    return _random("randn", "normal", _shape("randn", size), kind, requires_grad, generator)
+    return _random("randn", "normal", _shape("randn", args, size), kind, requires_grad, generator)
 
 
 def randint(
@@ -649,19 +684,31 @@ def randperm(
 
 
 def rand_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Uniform random numbers of the shape, dtype and device of `input`."""
-    kind = _like(input, dtype, device)
-    return _random("rand_like", "uniform", input._shape, kind, requires_grad, None)
+    kind = _like(input, dtype, device, memory_format)
+    return _random("rand_like", "uniform", input._shape, kind, requires_grad, generator)
 
 
 def randn_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Normal random numbers of the shape, dtype and device of `input`."""
-    kind = _like(input, dtype, device)
-    return _random("randn_like", "normal", input._shape, kind, requires_grad, None)
+    kind = _like(input, dtype, device, memory_format)
+    return _random("randn_like", "normal", input._shape, kind, requires_grad, generator)
 
 
 def randint_like(
@@ -669,18 +716,21 @@ def randint_like(
     low: int,
     high: int | None = None,
     *,
+    generator: Generator | None = None,
     dtype: DType = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Random integers in [low, high) of the shape, dtype and device of `input`."""
     if high is None:
         low, high = 0, low
-    kind = _like(input, dtype, device)
+    kind = _like(input, dtype, device, memory_format)
     return randint(
         low,
         high,
         input._shape,
+        generator=generator,
         dtype=kind.dtype,
         device=kind.device,
         requires_grad=requires_grad,
@@ -691,11 +741,14 @@ def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(
         self: Tensor,
         *args: Any,
+        size: Any = None,
         dtype: DType = None,
         device: DeviceLike = None,
         requires_grad: bool = False,
     ) -> Tensor:
         kind = _like(self, dtype, device)
+        if size is not None:
+            args = (size, *args)
         made = make(*args, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad)
         return _per_sample(made, self)
 

@@ -546,6 +546,7 @@ def _dim_of(name: str, x: Tensor, dim: int | None, axis: int | None) -> tuple[in
         bad(RuntimeError, "length must be non-negative", make.real(2, 3), 0, 0, -1),
         bad(IndexError, r"in range of \[-2, 2\], but got 3", make.real(2, 3), 0, 3, 0),
         bad(RuntimeError, "cannot be applied to a 0-dim tensor", make.real(), 0, 0, 1),
+        bad(RuntimeError, "0-dim integral Tensor", make.real(2, 3), 0, np.array([1]), 1),
     ],
 )
 def narrow(
@@ -561,7 +562,7 @@ def narrow(
     Args:
         input: `(*, n, *)`, any dtype.
         dim: the dimension.
-        start: its first place; negative ones count from the end.
+        start: its first place, also as a 0-d Tensor; negative ones count from the end.
         length: how many places.
         axis: NumPy's name for `dim`.
 
@@ -575,6 +576,8 @@ def narrow(
     if not input._shape:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
     at, size = _dim_of("narrow", input, dim, axis)
+    if isinstance(start, Tensor) and (start._shape or start._type.dtype.is_inexact):
+        raise ShapeError("start must be an 0-dim integral Tensor.")
     start = operator.index(start)
     if length < 0:
         raise ShapeError(f"narrow(): length must be non-negative, and is {length}.")
@@ -1267,6 +1270,7 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
         sample(make.real(2, 3), np.array([2]), 1),
         sample(make.real(2, 3), np.array([1, 2]), 0, output_size=3),
         sample(make.real(), 3),
+        sample(np.array([2, 0, 1])),
     ],
     errors=lambda make: [
         bad(RuntimeError, "repeats must have the same size", make.real(2, 3), np.array([1, 2]), 1),
@@ -1275,7 +1279,7 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
 )
 def repeat_interleave(
     input: Tensor,
-    repeats: Any,
+    repeats: Any = None,
     dim: int | None = None,
     *,
     output_size: int | None = None,
@@ -1284,7 +1288,7 @@ def repeat_interleave(
     """Each slice of a dimension repeated, one after the other.
 
     Args:
-        input: `(*, n, *)`, any dtype.
+        input: `(*, n, *)`, any dtype. Alone it is taken for `repeats`, of the places 0 to n - 1.
         repeats: how often: an int, or `(n,)` or `(1,)` integers.
         dim: the dimension; without it, `input` is flattened first.
         output_size: the sum of `repeats`. If they are on a CUDA device, it saves waiting for it.
@@ -1299,6 +1303,14 @@ def repeat_interleave(
     """
     input = tensor_of("repeat_interleave", input)
     dim = dim if axis is None else axis
+    if repeats is None:
+        if input.ndim != 1:
+            raise ShapeError("repeat_interleave only accept 1D vector as repeat.")
+        count = input._shape[0]
+        numbers = on_device_of(
+            input, lambda: input._type.device.backend.module.arange(count, dtype=np.int64)
+        )
+        input, repeats, dim = wrap(numbers), input, 0
     if dim is None:
         input, dim = flatten(input), 0
     at, length = _dim_of("repeat_interleave", input, dim, None)

@@ -150,6 +150,11 @@ _inv = primitive(
 """`_inv(a, name)`: `name` is that of the function that refuses singular matrices; "" for none."""
 
 
+def inv_or_nan(A: Tensor) -> Tensor:
+    """The inverse of square matrices, not finite for singular ones."""
+    return _inv(A, "")
+
+
 def _solve_forward(xp: Any, a: Array, b: Array, name: str) -> Array:
     if a.shape[:-2] != b.shape[:-2]:
         batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])

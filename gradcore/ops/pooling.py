@@ -12,13 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..batching.readings import leading
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..op import primitive, public
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .layer import tensor_argument
-from .windows import How, Sizes, of_samples, places, sizes, with_batch
+from .windows import How, Sizes, places, sizes, with_batch
 
 __all__ = ["adaptive_avg_pool1d", "avg_pool1d"]
 
@@ -197,7 +198,7 @@ def _averaging(count: int) -> Any:
         lambda xp, g, kernel, size, how, divisor: xp.apply(mean, g, kernel, size, how, divisor),
         linear=True,
         graph=f"AvgPool{count}DBackwardBackward0",
-        batching=of_samples,
+        batching=leading,
     )
     mean = primitive(
         "avg_pool",
@@ -207,7 +208,7 @@ def _averaging(count: int) -> Any:
         ),
         linear=True,
         graph=f"AvgPool{count}DBackward0",
-        batching=of_samples,
+        batching=leading,
     )
     return mean
 
@@ -251,7 +252,7 @@ def _adaptive_averaging(count: int) -> Any:
         lambda xp, g, a_shape, lengths: xp.apply(mean, g, a_shape[-len(lengths) :]),
         linear=True,
         graph=f"AdaptiveAvgPool{count}DBackwardBackward0",
-        batching=of_samples,
+        batching=leading,
     )
     mean = primitive(
         "adaptive_avg_pool",
@@ -259,7 +260,7 @@ def _adaptive_averaging(count: int) -> Any:
         lambda xp, g, x_shape, size: xp.apply(spread, g, x_shape[-len(size) :]),
         linear=True,
         graph=f"AdaptiveAvgPool{count}DBackward0",
-        batching=of_samples,
+        batching=leading,
     )
     return mean
 
@@ -299,10 +300,8 @@ def pooled(
         )
     for what, numbers in (("kernel_size", kernel), ("stride", steps), ("dilation", apart)):
         if min(numbers) < 1:
-            raise ArgumentError(
-                f"{name}: {what} should not be zero, it should be greater than zero, but got "
-                f"{list(numbers)}."
-            )
+            problem = "not be zero" if what == "stride" else "be greater than zero"
+            raise ArgumentError(f"{name}: {what} should {problem}, but got {list(numbers)}.")
     if min(before) < 0:
         raise ArgumentError(f"{name}: pad must be non-negative, but got pad: {min(before)}.")
     size = []
@@ -736,7 +735,7 @@ def lp_pool1d(
 ) -> Tensor:
     """The p-norm of each window in one dimension: a root of the sum of powers, signs kept.
 
-    Where the sum is 0 the gradient is nan, unless p is 1.
+    Where the sum is 0 the gradient is nan if p is above 1.
 
     Args:
         input: `(n, c, l)`, or `(c, l)` without a batch.
@@ -762,7 +761,7 @@ def lp_pool2d(
 ) -> Tensor:
     """The p-norm of each window in two dimensions: a root of the sum of powers, signs kept.
 
-    Where the sum is 0 the gradient is nan, unless p is 1.
+    Where the sum is 0 the gradient is nan if p is above 1.
 
     Args:
         input: `(n, c, h, w)`, or `(c, h, w)` without a batch.
@@ -788,7 +787,7 @@ def lp_pool3d(
 ) -> Tensor:
     """The p-norm of each window in three dimensions: a root of the sum of powers, signs kept.
 
-    Where the sum is 0 the gradient is nan, unless p is 1.
+    Where the sum is 0 the gradient is nan if p is above 1.
 
     Args:
         input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.

@@ -963,7 +963,7 @@ def _extreme_rule(
     return ties(xp, mask, aligned(xp, g, shape, dim, keepdim), dim)
 
 
-def extreme_all_rule(xp: Any, g: Any, y: Any, x: Any, shape: tuple[int, ...]) -> Any:
+def _extreme_all_rule(xp: Any, g: Any, y: Any, x: Any, shape: tuple[int, ...]) -> Any:
     # Only if y is nan has x a nan, and then those elements share the gradient.
     return ties(xp, (x == y) | (x != x), g, _EVERY[len(shape)])
 
@@ -989,13 +989,13 @@ _amin = primitive(
 _max_all = primitive(
     "max",
     lambda xp, x: x.max(),
-    lambda xp, g, y, x, x_shape: extreme_all_rule(xp, g, y, x, x_shape),
+    lambda xp, g, y, x, x_shape: _extreme_all_rule(xp, g, y, x, x_shape),
     graph="MaxBackward1",
 )
 _min_all = primitive(
     "min",
     lambda xp, x: x.min(),
-    lambda xp, g, y, x, x_shape: extreme_all_rule(xp, g, y, x, x_shape),
+    lambda xp, g, y, x, x_shape: _extreme_all_rule(xp, g, y, x, x_shape),
     graph="MinBackward1",
 )
 # Handed the indices, which are found outside, so that both are at hand.

@@ -125,7 +125,7 @@ def _scans(make: Maker) -> list[Sample]:
 def _running_samples(make: Maker) -> list[Sample]:
     return [
         *_scans(make),
-        sample(np.array([1.0, 3.0, 3.0, 2.0, 3.0]), 0),
+        sample(np.array([1, 3, 3, 2, 3]), 0),
         sample(make.integers(-2, 3, 3, 5), 1),
     ]
 
@@ -148,6 +148,8 @@ def _wrong_scans(make: Maker) -> list[Any]:
 )
 def cummax(input: Tensor, dim: int | None = None, *, axis: int | None = None) -> Selected:
     """The largest of the elements up to each one along a dimension; from the first nan on, nan.
+
+    The places take NumPy a scan of their own: up to four times PyTorch's time.
 
     Args:
         input: `(*)`, not complex.
@@ -176,6 +178,8 @@ def cummax(input: Tensor, dim: int | None = None, *, axis: int | None = None) ->
 )
 def cummin(input: Tensor, dim: int | None = None, *, axis: int | None = None) -> Selected:
     """The smallest of the elements up to each one along a dimension; from the first nan on, nan.
+
+    The places take NumPy a scan of their own: up to four times PyTorch's time.
 
     Args:
         input: `(*)`, not complex.

@@ -33,7 +33,7 @@ from ..namespace import Namespace
 from ..op import (
     Formula,
     common_device,
-    declare_all,
+    face,
     primitive,
     promote,
     public,
@@ -387,13 +387,17 @@ def reshape(input: Tensor, shape: Any, *rest: int) -> Tensor:
         bad(RuntimeError, "cannot be 0 to view Double as", make.real(), dtypes.float32),
     ],
 )
-def view(input: Tensor, shape: Any, *rest: int) -> Tensor:
+def view(
+    input: Tensor, shape: Any = None, *rest: int, size: Any = None, dtype: Any = None
+) -> Tensor:
     """The same memory, in row-major order, in another shape; or its bits as another dtype.
 
     Args:
         input: `(*)`, any dtype.
         shape: the new shape, as a tuple or as several arguments; one -1 stands for what is left.
             Or a dtype: the last dimension grows or shrinks if its elements are of another size.
+        size: PyTorch's name for `shape`.
+        dtype: its name for a dtype.
 
     Returns:
         A view of `input`; through one of another dtype no gradient flows.
@@ -402,14 +406,16 @@ def view(input: Tensor, shape: Any, *rest: int) -> Tensor:
         ShapeError: the shape has another number of elements, or needs a copy; the last dimension
             has gaps, or no whole number of the dtype's elements.
     """
+    if shape is None:
+        shape = dtype if size is None else size
     if rest:
         shape = (shape, *rest)
     elif shape.__class__ is not tuple:
         if isinstance(shape, dtypes.dtype | np.dtype | type):
-            declare_all()
-            from .strided import read_as
-
-            return read_as(input, dtypes.to_dtype(shape))
+            read_as = face("read_as")
+            assert read_as is not None
+            bits: Tensor = read_as(input, dtypes.to_dtype(shape))
+            return bits
         shape = integers("view", "size", shape)
     y = _reshape(input, shape)
     if y._shape != shape and min(shape) < -1:
@@ -723,7 +729,7 @@ _reverse = linear(
 
 
 @public(
-    methods=("transpose", "swapaxes", "swapdims"),
+    methods=("transpose", "swapdims"),
     numpy={
         "swapaxes": lambda a, axis1, axis2: _transpose(a, (axis1, axis2)),
         "matrix_transpose": lambda x: _matrix_transpose(x),
@@ -753,6 +759,14 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _transpose(input, (dim0, dim1))
 
 
+@public(
+    methods=("swapaxes",),
+    samples=lambda make: [
+        sample(make.real(2, 3), 0, 1),
+        sample(make.real(2, 3, 4), axis0=-1, axis1=0),
+    ],
+    errors=lambda make: [bad(IndexError, "Dimension out of range", make.real(2, 3), 0, 2)],
+)
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     """With two dimensions exchanged; another name for `transpose`."""
     return _transpose(input, (axis0, axis1))
@@ -1075,13 +1089,13 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
     ],
     errors=lambda make: [bad(RuntimeError, "The expanded size", make.real(2, 3), (3, 3))],
 )
-def broadcast_to(input: Tensor, shape: Any) -> Tensor:
-    """`input` broadcast to `shape`. A view.
+def broadcast_to(input: Tensor, shape: Any = None, *, size: Any = None) -> Tensor:
+    """`input` broadcast to `shape` (PyTorch's name for it is `size`). A view.
 
     Raises:
         ShapeError: it does not broadcast to that shape.
     """
-    return expand(tensor_of("broadcast_to", input), shape)
+    return expand(tensor_of("broadcast_to", input), shape if size is None else size)
 
 
 _sum_to = linear(
@@ -1705,7 +1719,14 @@ def _numpy_split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[T
         bad(RuntimeError, "at least", make.real(), 2),
     ],
 )
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(
+    input: Tensor,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: Any = None,
+) -> tuple[Tensor, ...]:
     """The pieces of a Tensor along a dimension: that many, or split before these indices.
 
     Args:
@@ -1713,6 +1734,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         indices_or_sections: how many pieces (the first n % pieces are longer by one), or a list
             of the indices before which to split, as in slices.
         dim: the dimension along which.
+        indices: another name for `indices_or_sections`.
+        sections: likewise.
 
     Returns:
         Views of `input`.
@@ -1722,6 +1745,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         DimensionError: `dim` is out of range.
     """
     input = tensor_of("tensor_split", input)
+    if indices_or_sections is None:
+        indices_or_sections = sections if indices is None else indices
     if not input._shape:
         raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a 0-d.")
     at = _dim(dim, input.ndim)

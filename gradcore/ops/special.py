@@ -292,7 +292,7 @@ def _whole_first(least: int, low: float, high: float) -> Samples:
         sample(make.integers(least, least + 2, 2, 1), make.real(1, 3, low=low, high=high)),
         sample(make.integers(least, least + 2), make.real(low=low, high=high)),
         sample(make.integers(least, least + 2, 1), make.real(0)),
-        sample(make.real(3, low=least + 0.2, high=4.0), make.real(2, 3, low=low, high=high)),
+        sample(make.real(2, 3, low=least + 0.2, high=4.0), make.real(3, low=low, high=high)),
     ]
 
 

@@ -202,7 +202,8 @@ def of_svd(call: Any) -> Any:
     def run(x: Any, *args: Any, **kwargs: Any) -> Any:
         u, s, v = call(x, *args, **kwargs)
         k = s.shape[-1]
-        return u[..., :k].abs(), s, v.abs(), u[..., :k] @ v[..., :k, :]
+        u, v = u[..., :k], v[..., :k, :]
+        return u.abs(), s, v.abs(), u @ v
 
     return run
 

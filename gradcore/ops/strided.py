@@ -15,7 +15,7 @@ from ..batching.namespace import own_memory, spread
 from ..device import CPU, Array, type_of
 from ..errors import ArgumentError, DimensionError, ShapeError
 from ..namespace import Namespace
-from ..op import primitive, public, tensor_of
+from ..op import NUMPY_FACES, primitive, public, tensor_of
 from ..samples import bad, sample
 from ..storage import address, bounds, bytes_between, owner, owner_size, view
 from ..tensor import Tensor, as_view, canonical_dim, new_tensor
@@ -412,6 +412,9 @@ def read_as(input: Tensor, dtype: dtypes.dtype) -> Tensor:
     array = _read_bits(input._array, dtype.dtype)
     y = new_tensor(array, type_of(array), array.shape)
     return as_view(y, input, read_as, dtype, "no_grad")
+
+
+NUMPY_FACES["read_as"] = read_as  # for Tensor.view, which is declared before
 
 
 # windows ---------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batching.array import BatchedArray, Level
+from ..batching.readings import leading
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..op import primitive, public
@@ -159,28 +159,23 @@ def _laid_down(
     return out.astype(columns.dtype, copy=False).reshape(*lead, c, *lengths)
 
 
-def of_samples(level: Level, run: Any, x: Any, *rest: Any) -> Any:
-    """The reading for batches of an operation that lets all but the last dimensions alone."""
-    return BatchedArray(level, run(x.inner, *rest))
-
-
 _im2col = primitive(
     "im2col",
     _columns,
     lambda xp, g, x_shape, kernel, size, how: xp.apply(
-        _col2im, g, x_shape[-len(kernel) :], kernel, size, how
+        col2im, g, x_shape[-len(kernel) :], kernel, size, how
     ),
     linear=True,
     graph="Im2ColBackward0",
-    batching=of_samples,
+    batching=leading,
 )
-_col2im = primitive(
+col2im = primitive(
     "col2im",
     _laid_down,
     lambda xp, g, kernel, size, how: xp.apply(_im2col, g, kernel, size, how),
     linear=True,
     graph="Col2ImBackward0",
-    batching=of_samples,
+    batching=leading,
 )
 
 
@@ -337,4 +332,4 @@ def fold(
             f"of sliding blocks {size[0]} * {size[1]} = {math.prod(size)}, but got "
             f"input.size(2)={count}."
         )
-    return _col2im(x, lengths, kernel, size, how)
+    return col2im(x, lengths, kernel, size, how)

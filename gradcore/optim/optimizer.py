@@ -381,12 +381,15 @@ class Optimizer:
         self.__setstate__({"state": state, "param_groups": saved})
 
 
+_NUMBERS: Final = frozenset({"step", "mu_product", "eta", "mu"})
+
+
 def _cast(key: str, value: Any, p: Tensor) -> Any:
     """A copy of a value of the state, where it is a Tensor as `p` has its values."""
     if isinstance(value, Tensor):
-        # The number of steps stays what it is: float16 cannot count beyond 2048. It is counted on
+        # Numbers of all elements stay what they are: float16 cannot count beyond 2048. They are on
         # the host, so that a step need not wait for the device.
-        if key == "step":
+        if key in _NUMBERS:
             return copy.deepcopy(value.detach()).cpu()
         return copy.deepcopy(value.detach()).to(p._type.device, p._type.dtype)
     if isinstance(value, list):

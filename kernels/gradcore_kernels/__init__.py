@@ -21,6 +21,7 @@ from gradcore_kernels import (
     scatter,
     softmax,
     sums,
+    windows,
 )
 from gradcore_kernels.compilation import precompile
 from gradcore_kernels.elementwise import Elementwise
@@ -56,7 +57,10 @@ __all__ = [
 FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "amax": sums.amax,
     "amin": sums.amin,
+    "avg_pool": windows.mean,
+    "avg_pool_backward": windows.mean_backward,
     "batch_norm": normalization.batch_norm,
+    "col2im": windows.add_up,
     "cross_entropy": cross_entropy.cross_entropy,
     "dropout": dropout,
     "embedding": indexing.embedding,
@@ -73,6 +77,9 @@ FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "lu_order": decompositions.order,
     "max": sums.amax,
     "max_along": sums.max_along,
+    "max_pool": windows.largest,
+    "max_pool_backward": windows.put_back,
+    "max_pool_values": windows.largest_alone,
     "mean": sums.mean,
     "min": sums.amin,
     "min_along": sums.min_along,
@@ -147,5 +154,6 @@ def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
         scatter,
         softmax,
         sums,
+        windows,
     )
     return [listed for module in modules for listed in module.kernels()]

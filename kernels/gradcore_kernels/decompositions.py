@@ -122,8 +122,8 @@ def lu(x: Array) -> tuple[Array, Array, Array, Array]:
 
 
 _ORDER: Final = cupy.ElementwiseKernel(
-    "raw int32 pivots, int64 k, int64 m",
-    "raw int64 rows",
+    "raw P pivots, int64 k, int64 m",
+    "raw R rows",
     """
     const ptrdiff_t at = i * m;
     for (int j = 0; j < m; ++j) rows[at + j] = j;
@@ -157,4 +157,4 @@ def order(pivots: Array, m: int) -> Array:
 
 def kernels() -> list[tuple[Kernel, dict[str, str]]]:
     """Return every kernel of this module, once for each choice of dtypes."""
-    return [(_ORDER, {})]
+    return [(_ORDER, {"P": "int32", "R": "int64"})]

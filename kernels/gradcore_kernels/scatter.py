@@ -24,7 +24,7 @@ _PLACE_OF: Final = f"""
 # The largest number is the same in any order.
 _LAST: Final = cupy.ElementwiseKernel(
     "I index, int64 n, int64 span, int64 inner",
-    "raw int64 last",
+    "raw L last",
     f"{_PLACE_OF} atomicMax((long long*)&last[place], (long long)i);",
     "gc_last",
     preamble=_PLACE,
@@ -41,7 +41,7 @@ _KEYS: Final = cupy.ElementwiseKernel(
 
 def _reduction(name: str, step: str) -> Kernel:
     return cupy.ElementwiseKernel(
-        "T x, raw int64 stop, raw int64 order, raw T src, bool include",
+        "T x, raw L stop, raw L order, raw T src, bool include",
         "T y",
         f"""
         W total = W(x);
@@ -157,7 +157,9 @@ def index_reduce(
 def kernels() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
     """Return every kernel of this module, once for each choice of dtypes."""
     listed: list[tuple[Kernel | RawKernel, dict[str, str]]] = []
-    for kernel in (_LAST, _KEYS):
-        listed += [(kernel, {"I": i}) for i in _INDEX_TYPES]
-    listed += [(_REDUCTIONS[name], {"T": t}) for name in ("amax", "amin", "prod") for t in REAL]
-    return listed + [(_REDUCTIONS["prod"], {"T": t}) for t in COMPLEX]
+    for i in _INDEX_TYPES:
+        listed += [(_LAST, {"I": i, "L": "int64"}), (_KEYS, {"I": i})]
+    for name in _REDUCTIONS:
+        values = REAL + COMPLEX if name == "prod" else REAL
+        listed += [(_REDUCTIONS[name], {"T": t, "L": "int64"}) for t in values]
+    return listed
