@@ -11,7 +11,7 @@ from .. import dtypes
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..mode import quiet
-from ..op import NUMPY_FACES, explain, primitive, promote, public, recorded, tensor_of
+from ..op import NUMPY_FACES, explain, face, primitive, promote, public, recorded, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .reduction import (
@@ -21,6 +21,7 @@ from .reduction import (
     amax,
     amin,
     canonical_dims,
+    kept_shape,
     mean,
     narrow,
     reduced_count,
@@ -208,12 +209,12 @@ def norm(
     keepdim: bool = False,
     dtype: DType = None,
 ) -> Tensor:
-    """The vector norm (sum of |x|**p)**(1/p) over dimensions.
+    """The vector norm (sum of |x|**p)**(1/p) over dimensions, or the nuclear norm of matrices.
 
     Args:
         input: `(*)`, floating point or complex.
         p: the order, a number: inf is the largest |x|, -inf the smallest, 0 counts what is not 0.
-            `"fro"` and None are 2.
+            `"fro"` and None are 2; `"nuc"` is the sum of the singular values over two dimensions.
         dim: the dimension or dimensions; None or () for all, as one vector.
         keepdim: keep them, with length 1.
         dtype: what `input` is converted to first, without narrowing.
@@ -230,6 +231,8 @@ def norm(
         DimensionError: a dimension is out of range.
     """
     x = input if input.__class__ is Tensor else tensor_of("norm", input)
+    if p == "nuc":
+        return _nuclear(x if dtype is None else _as_dtype(x, dtypes.to_dtype(dtype)), dim, keepdim)
     if p == "fro" or p is None:
         order = 2.0
         if p == "fro" and isinstance(dim, tuple | list) and len(dim) > 2:
@@ -252,11 +255,34 @@ def norm(
     return y
 
 
-def _no_order(p: Any) -> Exception:
-    if p == "nuc":
-        return ArgumentError(
-            "norm: the nuclear norm is not implemented here; it is linalg.svdvals(x).sum()."
+def _nuclear(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    """The sum of the singular values of matrices, by default of all of `x`.
+
+    Raises:
+        ArgumentError: there are not two dimensions.
+    """
+    ndim = len(x._shape)
+    given = tuple(range(ndim)) if dim is None else dim if isinstance(dim, tuple | list) else (dim,)
+    if len(given) != 2:
+        raise ArgumentError(f"norm: linalg.matrix_norm: dim must be a 2-tuple. Got {given}.")
+    if not x._type.recordable:
+        raise DTypeError(
+            "norm: linalg.svd: Expected a floating point or complex tensor as input. "
+            f"Got {x._type.dtype.label}"
         )
+    rows, columns = canonical_dims(given[0], ndim)[0], canonical_dims(given[1], ndim)[0]
+    if rows == columns:
+        raise ArgumentError(f"norm: linalg.matrix_norm: dims must be different. Got {given}.")
+    rest = [d for d in range(ndim) if d not in (rows, columns)]
+    values = face("linalg.svdvals")
+    assert values is not None
+    y: Tensor = sum(values(recorded.transpose(x, (*rest, rows, columns))), -1)
+    if keepdim:
+        y = recorded.reshape(y, kept_shape(x._shape, (rows, columns)))
+    return y
+
+
+def _no_order(p: Any) -> Exception:
     if isinstance(p, str):
         return ArgumentError(
             f"norm: linalg.matrix_norm: Order {p} not supported; expected 'fro', 'nuc' or a number."
