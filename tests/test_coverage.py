@@ -15,7 +15,7 @@ NAMESPACES = ("special", "fft", "linalg", "nn.functional")
 
 
 def documented(torch):
-    """The names of the functions and methods that PyTorch lets others override, and of its modules."""
+    """What PyTorch lets others override, and what is in its modules."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         overridable = torch.overrides.get_testing_overrides()
