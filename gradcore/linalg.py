@@ -1,15 +1,10 @@
 """Linear algebra, under PyTorch's names: `gradcore.linalg.svd(x)`."""
 
 from .errors import LinAlgError
-from .ops.factorization import (
-    householder_product,
-    lu,
-    lu_factor,
-    lu_factor_ex,
-    lu_solve,
-    qr,
-)
+from .ops.factorization import householder_product, lu, lu_factor, lu_factor_ex, lu_solve, qr
 from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
+from .ops.least_squares import lstsq, pinv
+from .ops.matrix_exp import matrix_exp
 from .ops.matrix_norm import _linalg_norm as norm
 from .ops.matrix_norm import _vector_norm as vector_norm
 from .ops.matrix_norm import cond, matrix_norm, matrix_rank
@@ -40,12 +35,15 @@ __all__ = [
     "lu_factor",
     "lu_factor_ex",
     "lu_solve",
+    "lstsq",
     "matmul",
+    "matrix_exp",
     "matrix_norm",
     "matrix_power",
     "matrix_rank",
     "multi_dot",
     "norm",
+    "pinv",
     "qr",
     "slogdet",
     "solve",

@@ -1084,7 +1084,13 @@ _CASTS: Final = {
 }
 """Operations whose purpose is another dtype."""
 
-_CONTIGUOUS: Final = {"view", "view_as"}
+_CONTIGUOUS: Final = {
+    "as_strided",
+    "as_strided_scatter",
+    "view",
+    "view_as",
+    "view_as_complex",
+}
 """Operations that take no other layout than their samples'."""
 
 _SINGLE: Final = {"f8": np.dtype(np.float32), "c16": np.dtype(np.complex64)}
@@ -1232,7 +1238,7 @@ def _plain_gradients(op: Op, call: _Call, leaves: list[Tensor]) -> list[Tensor |
 
 def _says_not_differentiable(error: Exception) -> bool:
     """Whether this is the error of an operation that records, but has no derivative."""
-    return re.match(r"derivative for .* is not implemented", str(error)) is not None
+    return re.match(r"(the )?derivative for .* is not implemented", str(error)) is not None
 
 
 def _same(

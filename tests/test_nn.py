@@ -725,10 +725,68 @@ def test_parameter_of_nothing_arrays_and_integers():
         nn.Parameter([1.0])
 
 
-def test_in_place_is_refused():
-    for function in (F.relu, F.silu, F.elu, F.leaky_relu, F.dropout):
-        with pytest.raises(NotImplementedError, match="in-place"):
-            function(gd.ones(2), inplace=True)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("relu", "relu6", "silu", "elu", "celu", "selu", "leaky_relu", "hardtanh", "mish"),
+        *("hardsigmoid", "hardswish", "rrelu"),
+    ],
+)
+def test_in_place_activations_write_and_differentiate(name):
+    function = getattr(F, name)
+    x = gd.tensor([-4.0, -0.5, 0.25, 7.0], dtype=gd.float64, requires_grad=True)
+    y = x * 1
+    z = function(y, inplace=True)
+    assert z is y
+    if hasattr(F, f"{name}_"):
+        assert getattr(F, f"{name}_")(x.detach().clone()).tolist() == z.tolist()
+    (g,) = gd.autograd.grad(z.sum(), x)
+    (expected,) = gd.autograd.grad(function(x).sum(), x)
+    assert z.tolist() == function(x).tolist()
+    assert g.tolist() == expected.tolist()
+
+
+def test_threshold_in_place():
+    x = gd.tensor([1.0, 3.0])
+    assert F.threshold_(x, 2, 5).tolist() == [5.0, 3.0]
+    assert F.threshold(x, 4, 0, inplace=True) is x
+    assert x.tolist() == [5.0, 0.0]
+
+
+def test_random_slopes_are_between_the_bounds():
+    x = gd.full((1000,), -1.0, requires_grad=True)
+    y = F.rrelu(x, 0.25, 0.5, training=True)
+    y.sum().backward()
+    assert -0.5 <= y.min().item() < -0.45
+    assert -0.3 < y.max().item() <= -0.25
+    assert x.grad.tolist() == (-y).tolist()
+
+
+def test_gumbel_softmax_chooses_by_probability():
+    logits = gd.tensor([0.1, 0.6, 0.3]).log().expand(4000, 3)
+    soft = F.gumbel_softmax(logits, tau=0.5)
+    np.testing.assert_allclose(soft.sum(-1).numpy(), 1, rtol=1e-5)
+    x = logits.clone().requires_grad_()
+    hard = F.gumbel_softmax(x, hard=True)
+    np.testing.assert_allclose(hard.detach().mean(0).numpy(), [0.1, 0.6, 0.3], atol=0.04)
+    (hard * gd.arange(3)).sum().backward()
+    assert x.grad.abs().sum().item() > 0
+
+
+def test_mean_of_kl_div_warns():
+    with pytest.warns(UserWarning, match="batchmean"):
+        F.kl_div(gd.zeros(2, 3), gd.ones(2, 3))
+
+
+@pytest.mark.parity
+def test_cosine_similarity_of_short_vectors(torch):
+    a, b = np.array([[0.0, 0.0], [3e-9, 1e-9]]), np.ones((2, 2))
+    x, t = gd.tensor(a, requires_grad=True), torch.tensor(a, requires_grad=True)
+    y, expected = F.cosine_similarity(x, gd.tensor(b)), torch.cosine_similarity(t, torch.tensor(b))
+    y.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(x.grad.numpy(), t.grad.numpy(), rtol=1e-9)
 
 
 def test_names_are_public():

@@ -22,14 +22,19 @@ DYNAMIC = "dynamic shape|data-dependent control flow|random operation"
 REFUSED = {
     "Tensor.__getitem__": DYNAMIC,
     "argwhere": DYNAMIC,
+    "bincount": DYNAMIC,
     "cov": DYNAMIC,
     "equal": DYNAMIC,
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",
     "nn.functional.dropout": DYNAMIC,
+    "nn.functional.gumbel_softmax": DYNAMIC,
     "nn.functional.one_hot": r"calling \.item\(\)",
+    "nn.functional.rrelu": DYNAMIC,
     "nonzero": DYNAMIC,
     "repeat_interleave": "doesn't have storage",
+    "unique": DYNAMIC,
+    "unique_consecutive": DYNAMIC,
 }
 """By path, what is raised where the shape of a result depends on values, as in PyTorch."""
 

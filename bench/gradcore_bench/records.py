@@ -23,8 +23,6 @@ RENAMED: Final = {
     "_clamp_min": "clamp_min",
     "_clamp_max": "clamp_max",
     "_silu": "nn.functional.silu",
-    "_from_parts": "complex",
-    "_heaviside": "heaviside",
     "nn.functional.layer_norm": "layer_norm",
 }
 """Private building blocks of gradcore, by what they are in PyTorch."""
@@ -34,7 +32,6 @@ COMPOSED: Final[dict[str, Callable[[Any], Callable[..., Any]]]] = {
     "_div_floor": lambda torch: lambda a, b: torch.div(a, b, rounding_mode="floor"),
     "_gelu": lambda torch: torch.nn.functional.gelu,
     "_gelu_tanh": lambda torch: lambda x: torch.nn.functional.gelu(x, approximate="tanh"),
-    "_exponent": lambda torch: lambda x: torch.frexp(x).exponent,
     "mul_mean": lambda torch: (
         lambda a, b, dim=None, keepdim=False: torch.mul(a, b).mean(dim=dim, keepdim=keepdim)
     ),

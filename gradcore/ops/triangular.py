@@ -179,7 +179,7 @@ def solve_triangular(
     """
     name = "linalg.solve_triangular"
     a, b = square(name, A), matrices(name, B, "B")
-    alike(name, a, b)
+    alike(name, a, b, "A and B")
     check_equation(name, a, b, left)
     if left:
         return solve(a, b, upper, unitriangular)
