@@ -63,6 +63,7 @@ __all__ = [
     "nextafter",
     "rad2deg",
     "signbit",
+    "sinc",
 ]
 
 fix = trunc
