@@ -84,6 +84,7 @@ if _typing.TYPE_CHECKING:
         fft as fft,
         func as func,
         linalg as linalg,
+        masked as masked,
         nn as nn,
         optim as optim,
         serialization as serialization,
@@ -93,15 +94,38 @@ if _typing.TYPE_CHECKING:
     )
     from .func.vmap import vmap as vmap
     from .fusion import elementwise_kernel as elementwise_kernel, fuse as fuse
+    from .ops.affine_product import *
+    from .ops.assembly import *
     from .ops.complex import *
+    from .ops.convolution import *
+    from .ops.count import *
+    from .ops.covariance import *
+    from .ops.decomposition import *
+    from .ops.distance import *
     from .ops.elementwise import *
+    from .ops.gradient import *
     from .ops.inverse import *
+    from .ops.least_squares import *
+    from .ops.matrix_exp import *
+    from .ops.matrix_norm import *
+    from .ops.matrix_product import *
+    from .ops.max_pooling import *
+    from .ops.order import *
     from .ops.padding import *
+    from .ops.pooling import *
+    from .ops.quantile import *
+    from .ops.random import *
+    from .ops.scan import *
+    from .ops.scatter import *
     from .ops.shuffle import *
+    from .ops.signal import *
     from .ops.similarity import *
     from .ops.smooth import *
     from .ops.special import *
+    from .ops.strided import *
+    from .ops.sums import *
     from .ops.threshold import *
+    from .ops.traits import *
     from .serialization import load as load, save as save
 
 __version__ = "0.1.0"
@@ -129,6 +153,7 @@ _LAZY = frozenset(
         "func",
         "fusion",
         "linalg",
+        "masked",
         "nn",
         "optim",
         "serialization",

@@ -45,7 +45,7 @@ class _Same:
     def _refuse(self, *_: Any) -> NoReturn:
         raise NotElementwise("a rule looks at a shape.")
 
-    __bool__ = __len__ = __iter__ = __getitem__ = _refuse
+    __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = _refuse
 
 
 _SAME: Final = _Same()

@@ -32,6 +32,7 @@ def _declare() -> None:
         module = importlib.import_module(f"{ops.__name__}.{found.name}")
         for name in module.__all__:
             setattr(package, name, getattr(module, name))
+    importlib.import_module(f"{package.__name__}.streams")  # for Tensor.record_stream
     give_in_place_forms()
     for name, value in list(vars(Tensor).items()):
         if isinstance(value, _Placeholder):

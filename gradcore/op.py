@@ -62,7 +62,7 @@ from .errors import (
     ArgumentTypeError,
     DeviceError,
     DTypeError,
-    LinAlgError,
+    GradcoreError,
     ShapeError,
 )
 from .graph import (
@@ -1262,9 +1262,7 @@ class _Primitive:
 
     def failed(self, error: Exception, inputs: Sequence[Tensor]) -> Exception:
         """The error to raise where NumPy or CuPy raised `error`."""
-        if isinstance(error, ValueError | TypeError) and not isinstance(
-            error, ShapeError | LinAlgError
-        ):
+        if isinstance(error, ValueError | TypeError) and not isinstance(error, GradcoreError):
             listed = ", ".join(f"{t._shape} {t._type.dtype.name}" for t in inputs)
             base = ShapeError if isinstance(error, ValueError) else DTypeError
             return base(f"{self.name}: {error} (operands: {listed}).")

@@ -19,7 +19,15 @@ from .errors import ArgumentError, MissingPackageError
 from .mode import quiet
 from .namespace import NUMPY_NAMES
 
-__all__ = ["Array", "ArrayNamespace", "Special", "numpy_functions", "own_functions"]
+__all__ = [
+    "Array",
+    "ArrayNamespace",
+    "Special",
+    "along_axis",
+    "flat_places",
+    "numpy_functions",
+    "own_functions",
+]
 
 Array = Any
 """A `numpy.ndarray` or a `cupy.ndarray`."""
@@ -171,7 +179,7 @@ def _small_grid(shape: tuple[int, ...]) -> tuple[np.ndarray[Any, Any], ...]:
     return tuple(np.ogrid[tuple(map(slice, shape))])
 
 
-def _along_axis(indices: Array, axis: int) -> tuple[Array, ...]:
+def along_axis(indices: Array, axis: int) -> tuple[Array, ...]:
     """The index that takes `indices` along `axis`, and all other places as they come."""
     shape = indices.shape
     grid: Any = _small_grid(shape) if sum(shape) < 4096 else np.ogrid[tuple(map(slice, shape))]
@@ -195,17 +203,17 @@ def _put(v: Array, index: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _take_along_axis(x: Array, indices: Array, axis: int) -> Array:
-    return x[_along_axis(indices, axis)]
+    return x[along_axis(indices, axis)]
 
 
 def _put_along_axis(v: Array, indices: Array, shape: tuple[int, ...], axis: int) -> Array:
-    return _put(v, _along_axis(indices, axis), shape)
+    return _put(v, along_axis(indices, axis), shape)
 
 
 def _add_at(out: Array, index: Any, v: Array) -> None:
     """`out[index] += v` in which duplicate indices add up."""
-    if v.size >= _LONG_AT and isinstance(index, tuple):
-        places = _flat_places(out.shape, index)
+    if v.size >= _LONG_AT and isinstance(index, tuple) and out.ndim > 1:
+        places = flat_places(out.shape, index)
         if places is not None:
             # numpy.add.at is five times faster on one dimension than on several.
             np.add.at(out.reshape(-1), places, v.reshape(-1))
@@ -217,7 +225,7 @@ _LONG_AT: Final = 256
 """Elements from which computing flat places pays."""
 
 
-def _flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> np.ndarray[Any, Any] | None:
+def flat_places(shape: tuple[int, ...], index: tuple[Any, ...]) -> np.ndarray[Any, Any] | None:
     """Where `index` points in the flattened array, if it is integer arrays side by side.
 
     Raises:

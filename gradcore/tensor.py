@@ -74,6 +74,7 @@ class Tensor(Operations):
         "_lift",
         "_node",
         "_requires_grad",
+        "_role",
         "_shape",
         "_type",
         "_view",
@@ -89,6 +90,7 @@ class Tensor(Operations):
     _inference: Any  # of an inference tensor; see `inference_mode`. Empty at first, as are the next
     _lift: tuple[Any, ...]  # of a Lifted
     _requires_grad: bool
+    _role: str  # of a module's parameter or buffer: "Parameter" or "Buffer"
     _view: View  # of a view: what it is a view of
     _views: Views  # of what has views: the views
 
@@ -152,7 +154,7 @@ class Tensor(Operations):
         steps = tuple(step // self.itemsize for step in self._array.strides)
         return steps if dim is None else steps[canonical_dim(dim, self.ndim)]
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = None) -> bool:
         """True if the elements lie in memory in row-major order without gaps."""
         return bool(self._array.flags.c_contiguous)
 
@@ -499,13 +501,22 @@ class Tensor(Operations):
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return text(self)
+        of_parameter = getattr(self, "_role", None) == "Parameter"
+        return f"Parameter containing:\n{text(self)}" if of_parameter else text(self)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and not self._shape else format(str(self), spec)
 
     def __copy__(self) -> Tensor:
-        return new_tensor(self._array, self._type, self._shape, self._requires_grad)
+        twin = new_tensor(self._array, self._type, self._shape, self._requires_grad)
+        return self._as(twin)
+
+    def _as(self, twin: Tensor) -> Tensor:
+        """`twin`, a parameter or a buffer of modules if this is one."""
+        role = getattr(self, "_role", None)
+        if role is not None:
+            twin._role = role
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
@@ -518,10 +529,12 @@ class Tensor(Operations):
         twin = new_tensor(array, self._type, self._shape, self._requires_grad)
         memo[id(self)] = twin
         twin._grad = copy.deepcopy(self._grad, memo)
-        return twin
+        return self._as(twin)
 
     def __reduce__(self) -> Any:
-        return _rebuild, (self._fetch(), str(self.device), self._requires_grad)
+        state = self._fetch(), str(self.device), self._requires_grad
+        role = getattr(self, "_role", None)
+        return _rebuild, state if role is None else (*state, role)
 
 
 class Lifted(Tensor):
@@ -588,9 +601,14 @@ def outermost(values: Iterable[Any]) -> Lifted | None:
     return found
 
 
-def _rebuild(array: np.ndarray[Any, Any], device: str, requires_grad: bool) -> Tensor:
+def _rebuild(
+    array: np.ndarray[Any, Any], device: str, requires_grad: bool, role: str = ""
+) -> Tensor:
     target = Device(device).open()
-    return wrap(target.backend.send(array, target), requires_grad)
+    t = wrap(target.backend.send(array, target), requires_grad)
+    if role:
+        t._role = role
+    return t
 
 
 def new_tensor(

@@ -1084,7 +1084,13 @@ _CASTS: Final = {
 }
 """Operations whose purpose is another dtype."""
 
-_CONTIGUOUS: Final = {"view", "view_as", "view_as_complex"}
+_CONTIGUOUS: Final = {
+    "as_strided",
+    "as_strided_scatter",
+    "view",
+    "view_as",
+    "view_as_complex",
+}
 """Operations that take no other layout than their samples'."""
 
 _SINGLE: Final = {"f8": np.dtype(np.float32), "c16": np.dtype(np.complex64)}

@@ -46,3 +46,17 @@ def test_nan_is_not_singular():
     x = gd.tensor([[1.0, np.nan], [2.0, 3.0]])
     assert gd.linalg.inv_ex(x).info.item() == 0
     assert np.isnan(gd.linalg.inv(x)).any()
+
+
+@pytest.mark.parity
+def test_norms_of_empty_and_singular_matrices(torch):
+    for lib in (gd, torch):
+        norm, cond = lib.linalg.matrix_norm, lib.linalg.cond
+        empty = lib.ones(2, 0, 3, requires_grad=True)
+        assert norm(empty, 2).tolist() == [0, 0]
+        assert norm(empty, 1).tolist() == [0, 0]
+        assert norm(empty, "nuc").tolist() == [0, 0]
+        assert cond(lib.ones(2, 0, 0)).tolist() == [0, 0]
+        assert cond(lib.ones(0, 0, dtype=lib.int64), 1).item() == 0
+        assert cond(lib.ones(2, 2), 1).item() == np.inf
+        assert cond(lib.ones(2, 2), "nuc").item() > 1e6

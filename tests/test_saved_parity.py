@@ -17,13 +17,18 @@ WRITTEN, FREED = "modified by an inplace operation", "backward through the graph
 
 STRICTER = {
     "polar": "the factors, not the result",
+    "dist": "the difference, where p is 0",
     "div": "its result rounded, of which the divisor's gradient is made",
     "einsum": "'ii->i' is a view in PyTorch; an operand that is summed first",
     "erfinv": "the result, not the operand",
     "ldexp": "both factors",
+    "kron": "an operand that PyTorch has copied",
     "matmul": "operands of more dimensions than two, which PyTorch copies into a matrix",
     "max": "a 0-d operand along its dimension",
     "min": "a 0-d operand along its dimension",
+    "nn.functional.conv1d": "the input, of which PyTorch pads a copy for an even 'same'",
+    "nn.functional.conv2d": "the input, of which PyTorch pads a copy for an even 'same'",
+    "nn.functional.conv3d": "the input, of which PyTorch pads a copy for an even 'same'",
     "nn.functional.cross_entropy": "the probabilities",
     "nn.functional.l1_loss": "the operands, not their difference",
     "nn.functional.logsigmoid": "the result, not the operand",
@@ -31,24 +36,48 @@ STRICTER = {
     "nn.functional.scaled_dot_product_attention": "the keys, which PyTorch has scaled",
     "nn.functional.smooth_l1_loss": "the operands, not their broadcasts",
     "nn.functional.softplus": "the result, not the operand",
+    "stft": "the window, which PyTorch copies",
     "special.ndtr": "the operand, not what PyTorch makes of it",
     "take_along_dim": "the index, which PyTorch broadcasts",
+    "affine_grid_generator": "the places without a map",
+    "nn.functional.affine_grid": "the places without a map",
+    "nn.functional.group_norm": "mean and variance, of which PyTorch keeps what is wanted",
+    "instance_norm": "the weight, of which PyTorch keeps a copy per sample",
+    "nn.functional.instance_norm": "the weight, of which PyTorch keeps a copy per sample",
 }
 """What gradcore saves where PyTorch saves something else, or nothing."""
 
 LESS = {
     "angle": "of real values nothing",
     "complex": "both parts",
+    "renorm": "of an empty operand nothing",
     "div": "a divisor that is a number",
     "mul": "a factor that is a number",
+    "nn.functional.adaptive_avg_pool1d": "the input, of which its shape is enough",
+    "nn.functional.adaptive_avg_pool2d": "the input, of which its shape is enough",
+    "nn.functional.adaptive_avg_pool3d": "the input, of which its shape is enough",
+    "nn.functional.avg_pool1d": "the input, of which its shape is enough",
+    "nn.functional.avg_pool2d": "the input, of which its shape is enough",
+    "nn.functional.avg_pool3d": "the input, of which its shape is enough",
     "true_divide": "a divisor that is a number",
     "repeat_interleave": "the repeats",
     "sgn": "of real values nothing",
+    "stft": "the operand, of a linear function",
     **dict.fromkeys((p for p in OPS if p.startswith("fft.")), "the operand, of a linear function"),
+    "nn.functional.interpolate": "the elements, of which the shape matters only",
     "nn.functional.pad": "the elements, of which the shape matters only",
 }
 """What is freed in PyTorch only."""
 
+BACKWARD_FAILS = {"floor_divide", "linalg.cond", "scatter_add", "vander"}
+BACKWARD_FAILS = {"floor_divide", "heaviside", "scatter_add"}
+BACKWARD_FAILS = {
+    *("floor_divide", "scatter_add", "bincount", "histogram"),
+    *("unique", "unique_consecutive"),
+}
+BACKWARD_FAILS = {"floor_divide", "scatter", "scatter_add"}
+BACKWARD_FAILS = {"floor_divide", "geqrf", "scatter_add"}
+BACKWARD_FAILS = {"floor_divide", "scatter_add", "vander"}
 BACKWARD_FAILS = {"floor_divide", "heaviside", "igamma", "igammac", "scatter_add", "special.zeta"}
 
 PATHS = sorted(

@@ -22,6 +22,8 @@ DYNAMIC = "dynamic shape|data-dependent control flow|random operation"
 REFUSED = {
     "Tensor.__getitem__": DYNAMIC,
     "argwhere": DYNAMIC,
+    "bincount": DYNAMIC,
+    "cov": DYNAMIC,
     "equal": DYNAMIC,
     "index_put": DYNAMIC,
     "masked_select": "differently shaped Tensor",
@@ -31,6 +33,8 @@ REFUSED = {
     "nn.functional.rrelu": DYNAMIC,
     "nonzero": DYNAMIC,
     "repeat_interleave": "doesn't have storage",
+    "unique": DYNAMIC,
+    "unique_consecutive": DYNAMIC,
 }
 """By path, what is raised where the shape of a result depends on values, as in PyTorch."""
 

@@ -14,7 +14,7 @@ from ..errors import BatchingError
 from .array import BatchedArray, Level, belongs
 from .namespace import batched, lined_up, own_memory, spread
 
-__all__ = ["READINGS", "leading"]
+__all__ = ["READINGS", "along", "leading"]
 
 Operation = Callable[..., Any]
 
@@ -27,13 +27,13 @@ def leading(level: Level, run: Operation, *args: Any) -> Any:
     return BatchedArray(level, y)
 
 
-def _along_dim(level: Level, run: Operation, x: Any, dim: int | None) -> Any:
+def along(level: Level, run: Operation, x: Any, dim: int | None, *rest: Any) -> Any:
     """An operation along one dimension."""
     if not x.ndim:
-        y = run(batched.reshape(x.inner, (level.size, 1)), 1)
+        y = run(batched.reshape(x.inner, (level.size, 1)), 1, *rest)
         return BatchedArray(level, batched.reshape(y, (level.size,)))
     assert dim is not None
-    return BatchedArray(level, run(x.inner, dim % x.ndim + 1))
+    return BatchedArray(level, run(x.inner, dim % x.ndim + 1, *rest))
 
 
 def _logsumexp(level: Level, run: Operation, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
@@ -193,11 +193,11 @@ READINGS: Final[dict[str, Callable[..., Any]]] = {
     "index_select": _index,
     "layer_norm": _layer_norm,
     "linear": _affine,
-    "log_softmax": _along_dim,
+    "log_softmax": along,
     "logsumexp": _logsumexp,
     "masked_select": _masked_select,
     "repeat_interleave": _repeat_interleave,
     "rms_norm": _rms_norm,
-    "softmax": _along_dim,
+    "softmax": along,
 }
 """By the name of the operation."""

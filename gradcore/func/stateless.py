@@ -140,8 +140,11 @@ def _get(holder: Any, name: str) -> Any:
 
 
 def _set(holder: Any, name: str, value: Any) -> None:
+    registered = vars(holder).get("_parameters") if hasattr(holder, "__dict__") else None
     if isinstance(holder, dict):
         holder[name] = value
+    elif registered is not None and name in registered:  # a Module: it takes Parameters alone
+        registered[name] = value
     elif isinstance(holder, list):
         holder[int(name)] = value
     else:

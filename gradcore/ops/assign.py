@@ -128,7 +128,7 @@ def detach_(self: Tensor) -> Tensor:
 # random numbers --------------------------------------------------------------------------------
 
 
-def _drawn(
+def drawn(
     self: Tensor,
     generator: Generator | None,
     draw: Callable[[Generator, tuple[int, ...], Any], Any],
@@ -154,7 +154,7 @@ def normal_(
     """
     if std < 0:
         raise ArgumentError(f"normal_ expects std >= 0.0, but found std {std}.")
-    return _drawn(self, generator, lambda g, shape, dtype: g.normal(shape, dtype) * std + mean)
+    return drawn(self, generator, lambda g, shape, dtype: g.normal(shape, dtype) * std + mean)
 
 
 def uniform_(
@@ -176,7 +176,7 @@ def uniform_(
             f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}."
         )
     width = to - from_
-    return _drawn(self, generator, lambda g, shape, dtype: g.uniform(shape, dtype) * width + from_)
+    return drawn(self, generator, lambda g, shape, dtype: g.uniform(shape, dtype) * width + from_)
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
@@ -193,7 +193,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     if not isinstance(p, Tensor) and not 0 <= p <= 1:
         raise ArgumentError(f"bernoulli_ expects p to be in [0, 1], but got p={p}.")
     chance = p._array if isinstance(p, Tensor) else p
-    return _drawn(self, generator, lambda g, shape, dtype: g.uniform(shape) < chance)
+    return drawn(self, generator, lambda g, shape, dtype: g.uniform(shape) < chance)
 
 
 # some elements ---------------------------------------------------------------------------------
@@ -462,7 +462,7 @@ def _same_kind(x: Tensor, other: Any) -> Any:
     return None
 
 
-def _rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
+def rearranged(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return rearrange(self, functools.partial(function, **kwargs), args)
 
@@ -489,7 +489,7 @@ def give_in_place_forms() -> None:
 _GIVEN: Final[set[str]] = set()
 give_in_place_forms()
 for _method in _REARRANGED:
-    setattr(Tensor, f"{_method}_", _rearranged(f"{_method}_", getattr(Tensor, _method)))
+    setattr(Tensor, f"{_method}_", rearranged(f"{_method}_", getattr(Tensor, _method)))
 for _function in (
     copy_,
     fill_,

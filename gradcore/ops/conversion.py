@@ -23,7 +23,12 @@ contiguous_format: Final = "contiguous_format"
 _ORDERS: Final[dict[Any, str]] = {None: "K", preserve_format: "K", contiguous_format: "C"}
 
 
-def _order(name: str, memory_format: Any) -> str:
+def checked_order(name: str, memory_format: Any) -> str:
+    """NumPy's letter for a memory format, an argument of the operation `name`.
+
+    Raises:
+        ArgumentError: there is no such memory format.
+    """
     try:
         return _ORDERS[memory_format]
     except (KeyError, TypeError):
@@ -152,7 +157,7 @@ def to(
         target = TensorType(place, source.dtype if dtype is None else dtypes.to_dtype(dtype))
     if source.device.kind == BATCHED:  # there is no way out of vmap
         target = TensorType(rebased(source.device, target.device.base), target.dtype)
-    order = "K" if memory_format is None else _order("to", memory_format)
+    order = "K" if memory_format is None else checked_order("to", memory_format)
     if source is not target:
         return _convert(input, target, bool(non_blocking))
     if copy:
@@ -176,7 +181,7 @@ def _open(device: Any) -> Device:
 def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
     """The Tensor on the CPU; itself where it is there already. Waits for the device."""
     if memory_format is not None:
-        _order("cpu", memory_format)
+        checked_order("cpu", memory_format)
     return to(input, _open("cpu"))
 
 
@@ -198,7 +203,7 @@ def cuda(
         ArgumentError: the device named is not a CUDA device.
     """
     if memory_format is not None:
-        _order("cuda", memory_format)
+        checked_order("cuda", memory_format)
     place = _open("cuda" if device is None else device)
     if place.type != "cuda":
         raise ArgumentError(f"cuda(): Invalid device, must be cuda device, but got {place}.")
@@ -252,7 +257,7 @@ def _cast(name: str, dtype: dtypes.dtype) -> Any:
 
     def cast(input: Tensor, memory_format: Any = None) -> Tensor:
         if memory_format is not None:
-            _order(name, memory_format)
+            checked_order(name, memory_format)
         return _convert(input, TensorType(input._type.device, dtype))
 
     cast.__name__ = cast.__qualname__ = name
@@ -367,7 +372,11 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
         memory_format: `gradcore.preserve_format` (the default) keeps the order of the dimensions
             in memory, `gradcore.contiguous_format` gives a row-major copy.
     """
-    order = _kept_order(input._array) if memory_format is None else _order("clone", memory_format)
+    order = (
+        _kept_order(input._array)
+        if memory_format is None
+        else checked_order("clone", memory_format)
+    )
     copied: Tensor = _clone(input, order)
     return copied
 
@@ -389,7 +398,7 @@ def _kept_order(x: Any) -> str:
 def contiguous(input: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     """The Tensor in row-major memory without gaps: itself, or else a copy."""
     if memory_format != contiguous_format:
-        _order("contiguous", memory_format)
+        checked_order("contiguous", memory_format)
         if memory_format == preserve_format:
             raise ArgumentError("contiguous(): preserve memory format is unsupported.")
     if input._array.flags.c_contiguous:

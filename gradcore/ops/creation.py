@@ -20,6 +20,7 @@ from ..op import NUMPY_FACES, public
 from ..random import Generator, default_generator
 from ..samples import sample
 from ..tensor import Tensor, new_tensor, wrap
+from .conversion import checked_order
 
 __all__ = [
     "arange",
@@ -276,8 +277,10 @@ def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
 # filled ----------------------------------------------------------------------------------------
 
 
-def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
-    """The shape in `name(2, 3)` or `name((2, 3))`."""
+def _shape(name: str, size: tuple[Any, ...], named: Any = None) -> tuple[int, ...]:
+    """The shape in `name(2, 3)`, `name((2, 3))` or `name(size=(2, 3))`."""
+    if named is not None:
+        size = (*size, named)
     if len(size) == 1 and isinstance(size[0], list | tuple):
         (size,) = size
     try:
@@ -294,14 +297,14 @@ def _shape(name: str, size: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _kind(dtype: DType, device: DeviceLike) -> TensorType:
+def type_asked_for(dtype: DType, device: DeviceLike) -> TensorType:
     wanted = dtypes.get_default_dtype() if dtype is None else dtypes.to_dtype(dtype)
     if device is None:
         return cpu_type(wanted)
     return TensorType(Device(device).open(), wanted)
 
 
-def _made(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -> Tensor:
+def made_by(make: Callable[[Any], Array], kind: TensorType, requires_grad: bool) -> Tensor:
     """The leaf that `make(module)` gives on the device of `kind`."""
     if requires_grad:
         _may_require_grad(kind.dtype)
@@ -326,27 +329,39 @@ def _empty(shape: tuple[int, ...], kind: TensorType) -> Array:
 
 
 def zeros(
-    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor of zeros, of the default dtype unless `dtype` is given."""
-    shape, kind = _shape("zeros", size), _kind(dtype, device)
-    return _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+    shape, kind = _shape("zeros", args, size), type_asked_for(dtype, device)
+    return made_by(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
 
 
 def ones(
-    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor of ones, of the default dtype unless `dtype` is given."""
-    shape, kind = _shape("ones", size), _kind(dtype, device)
+    shape, kind = _shape("ones", args, size), type_asked_for(dtype, device)
     return _filled(shape, 1, kind, requires_grad)
 
 
 def empty(
-    *size: Any, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    *args: Any,
+    size: Any = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A Tensor whose elements are whatever was in memory."""
-    shape, kind = _shape("empty", size), _kind(dtype, device)
-    return _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+    shape, kind = _shape("empty", args, size), type_asked_for(dtype, device)
+    return made_by(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
 
 
 def full(
@@ -364,7 +379,7 @@ def full(
             f"full(): argument 'fill_value' must be a number, not {type(value).__qualname__}."
         )
     shape = _shape("full", (size,))
-    kind = _kind(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
+    kind = type_asked_for(dtypes.scalar_dtype(value) if dtype is None else dtype, device)
     if dtype is None:
         return _filled(shape, value, kind, requires_grad)
     host = np.asarray(value)
@@ -385,11 +400,13 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """An n x m Tensor (m = n by default) with ones on the diagonal and zeros elsewhere."""
-    shape, kind = _shape("eye", (n, n if m is None else m)), _kind(dtype, device)
-    return _made(lambda xp: xp.eye(*shape, dtype=kind.numpy), kind, requires_grad)
+    shape, kind = _shape("eye", (n, n if m is None else m)), type_asked_for(dtype, device)
+    return made_by(lambda xp: xp.eye(*shape, dtype=kind.numpy), kind, requires_grad)
 
 
-def _like(input: Tensor, dtype: DType, device: DeviceLike) -> TensorType:
+def _like(input: Tensor, dtype: DType, device: DeviceLike, memory_format: Any = None) -> TensorType:
+    if memory_format is not None:  # the result is row-major, and may be
+        checked_order("a function of a Tensor's shape", memory_format)
     return TensorType(
         input._type.device.base if device is None else Device(device).open(),
         input._type.dtype if dtype is None else dtypes.to_dtype(dtype),
@@ -415,29 +432,44 @@ def _filled_like(name: str, adapter: Any = None) -> Callable[[Any], Any]:
 
 @_filled_like("zeros_like", lambda a, dtype=None: zeros_like(a, dtype=dtype))
 def zeros_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Zeros of the shape, dtype and device of `input`."""
-    shape, kind = input._shape, _like(input, dtype, device)
-    made = _made(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
+    shape, kind = input._shape, _like(input, dtype, device, memory_format)
+    made = made_by(lambda xp: xp.zeros(shape, kind.numpy), kind, requires_grad)
     return _per_sample(made, input)
 
 
 @_filled_like("ones_like", lambda a, dtype=None: ones_like(a, dtype=dtype))
 def ones_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Ones of the shape, dtype and device of `input`."""
-    shape, kind = input._shape, _like(input, dtype, device)
+    shape, kind = input._shape, _like(input, dtype, device, memory_format)
     return _per_sample(_filled(shape, 1, kind, requires_grad), input)
 
 
 def empty_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A Tensor of the shape, dtype and device of `input` with whatever was in memory."""
-    shape, kind = input._shape, _like(input, dtype, device)
-    made = _made(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
+    shape, kind = input._shape, _like(input, dtype, device, memory_format)
+    made = made_by(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
     return _per_sample(made, input)
 
 
@@ -454,9 +486,10 @@ def full_like(
     dtype: DType = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A Tensor of the shape, dtype and device of `input` filled with a number."""
-    kind = _like(input, dtype, device)
+    kind = _like(input, dtype, device, memory_format)
     made = full(
         input._shape, fill_value, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad
     )
@@ -497,7 +530,7 @@ def arange(
         )
     if dtype is None and all(isinstance(v, int) for v in values):
         dtype = dtypes.int64
-    kind = _kind(dtype, device)
+    kind = type_asked_for(dtype, device)
     count = (
         -((first - last) // by)
         if all(isinstance(v, int) for v in values)
@@ -506,7 +539,7 @@ def arange(
     if not kind.recordable:  # PyTorch steps in the integers: arange(-1.5, 2) starts at -1
         first, by = int(first), int(by)
     host = first + by * np.arange(count)
-    return _made(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
+    return made_by(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
 
 
 def linspace(
@@ -524,7 +557,7 @@ def linspace(
         raise ArgumentError(f"linspace: number of steps must be non-negative, not {steps}.")
     if dtype is None and (isinstance(first, complex) or isinstance(last, complex)):
         dtype = dtypes.get_default_dtype().to_complex()
-    kind = _kind(dtype, device)
+    kind = type_asked_for(dtype, device)
     # From both ends to the middle, as PyTorch does: the result is symmetric.
     exact = kind.numpy if kind.recordable else np.dtype(np.float64)
     by = exact.type((last - first) / max(steps - 1, 1))
@@ -532,7 +565,7 @@ def linspace(
     ahead = exact.type(first) + by * index.astype(exact)
     back = exact.type(last) - by * (steps - 1 - index).astype(exact)
     host = np.where(index < steps // 2, ahead, back) if steps != 1 else ahead
-    return _made(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
+    return made_by(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
 
 
 # at random -------------------------------------------------------------------------------------
@@ -566,27 +599,29 @@ def _random(
 
 
 def rand(
-    *size: Any,
+    *args: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: DType = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Random numbers, uniform in [0, 1)."""
-    kind = _kind(dtype, device)
-    return _random("rand", "uniform", _shape("rand", size), kind, requires_grad, generator)
+    kind = type_asked_for(dtype, device)
+    return _random("rand", "uniform", _shape("rand", args, size), kind, requires_grad, generator)
 
 
 def randn(
-    *size: Any,
+    *args: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: DType = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Random numbers, normal with mean 0 and variance 1."""
-    kind = _kind(dtype, device)
-    return _random("randn", "normal", _shape("randn", size), kind, requires_grad, generator)
+    kind = type_asked_for(dtype, device)
+    return _random("randn", "normal", _shape("randn", args, size), kind, requires_grad, generator)
 
 
 def randint(
@@ -612,7 +647,7 @@ def randint(
         raise ArgumentError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}."
         )
-    kind = _kind(dtypes.int64 if dtype is None else dtype, device)
+    kind = type_asked_for(dtypes.int64 if dtype is None else dtype, device)
     if requires_grad:
         _may_require_grad(kind.dtype)
     least, most = _drawable(kind.dtype)
@@ -641,7 +676,7 @@ def randperm(
     requires_grad: bool = False,
 ) -> Tensor:
     """The integers 0 to n - 1 in random order, int64 unless `dtype` is given."""
-    kind = _kind(dtypes.int64 if dtype is None else dtype, device)
+    kind = type_asked_for(dtypes.int64 if dtype is None else dtype, device)
     if requires_grad:
         _may_require_grad(kind.dtype)
     (n,) = _shape("randperm", (n,))
@@ -649,19 +684,31 @@ def randperm(
 
 
 def rand_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Uniform random numbers of the shape, dtype and device of `input`."""
-    kind = _like(input, dtype, device)
-    return _random("rand_like", "uniform", input._shape, kind, requires_grad, None)
+    kind = _like(input, dtype, device, memory_format)
+    return _random("rand_like", "uniform", input._shape, kind, requires_grad, generator)
 
 
 def randn_like(
-    input: Tensor, *, dtype: DType = None, device: DeviceLike = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Normal random numbers of the shape, dtype and device of `input`."""
-    kind = _like(input, dtype, device)
-    return _random("randn_like", "normal", input._shape, kind, requires_grad, None)
+    kind = _like(input, dtype, device, memory_format)
+    return _random("randn_like", "normal", input._shape, kind, requires_grad, generator)
 
 
 def randint_like(
@@ -669,18 +716,21 @@ def randint_like(
     low: int,
     high: int | None = None,
     *,
+    generator: Generator | None = None,
     dtype: DType = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Random integers in [low, high) of the shape, dtype and device of `input`."""
     if high is None:
         low, high = 0, low
-    kind = _like(input, dtype, device)
+    kind = _like(input, dtype, device, memory_format)
     return randint(
         low,
         high,
         input._shape,
+        generator=generator,
         dtype=kind.dtype,
         device=kind.device,
         requires_grad=requires_grad,
@@ -691,11 +741,14 @@ def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def method(
         self: Tensor,
         *args: Any,
+        size: Any = None,
         dtype: DType = None,
         device: DeviceLike = None,
         requires_grad: bool = False,
     ) -> Tensor:
         kind = _like(self, dtype, device)
+        if size is not None:
+            args = (size, *args)
         made = make(*args, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad)
         return _per_sample(made, self)
 

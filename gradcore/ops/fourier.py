@@ -26,10 +26,10 @@ from ..errors import (
     ShapeError,
 )
 from ..namespace import Namespace
-from ..op import primitive, public, recorded, tensor_of
+from ..op import primitive, public, tensor_of
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim
-from .shape import cat
+from .padding import pad
 
 __all__: list[str] = []
 
@@ -193,7 +193,7 @@ def integer(name: str, argument: str, n: Any) -> int:
         return operator.index(n)
     except TypeError:
         raise ArgumentTypeError(
-            f"fft_{name}(): argument '{argument}' must be int, not {type(n).__qualname__}."
+            f"{name}(): argument '{argument}' must be int, not {type(n).__qualname__}."
         ) from None
 
 
@@ -206,18 +206,20 @@ def integers(name: str, argument: str, values: Any) -> Dims:
 
 def _one_dim(name: str, x: Tensor, n: Any, dim: Any) -> tuple[Dims, int | None]:
     """The dimension of a transform of one, and the length it is to have."""
-    dim = integer(name, "dim", dim)
+    dim = integer(f"fft_{name}", "dim", dim)
     if not x._shape:
         raise DimensionError(f"Dimension specified as {dim} but tensor has no dimensions.")
-    return (canonical_dim(dim, len(x._shape)),), None if n is None else integer(name, "n", n)
+    return (canonical_dim(dim, len(x._shape)),), None if n is None else integer(
+        f"fft_{name}", "n", n
+    )
 
 
 def _dims(name: str, x: Tensor, s: Any, dim: Any, least: int) -> tuple[Dims, list[int | None]]:
     """The dimensions of a transform, and the lengths they are to have; None for their own."""
     ndim = len(x._shape)
-    lengths = None if s is None else integers(name, "s", s)
+    lengths = None if s is None else integers(f"fft_{name}", "s", s)
     if dim is not None:
-        given = integers(name, "dim", dim)
+        given = integers(f"fft_{name}", "dim", dim)
         if given and not ndim:
             raise DimensionError(f"Dimension specified as {given[0]} but tensor has no dimensions.")
         dims = tuple([canonical_dim(d, ndim) for d in given])
@@ -247,23 +249,16 @@ def _resized(x: Tensor, dims: Dims, lengths: Sequence[int | None]) -> Tensor:
     Raises:
         ArgumentError: a length is below 1.
     """
-    cut = [slice(None)] * len(x._shape)
-    missing: list[tuple[int, int]] = []
+    missing = [0] * len(x._shape)
     for d, n in zip(dims, lengths, strict=True):
         here = x._shape[d]
         n = here if n is None else n
         if n < 1:
             raise ArgumentError(f"Invalid number of data points ({n}) specified.")
-        if n < here:
-            cut[d] = slice(n)
-        elif n > here:
-            missing.append((d, n - here))
-    if any(c.stop is not None for c in cut):
-        x = x[tuple(cut)]
-    for d, n in missing:
-        shape = (*x._shape[:d], n, *x._shape[d + 1 :])
-        x = cat((x, recorded.zeros(shape, x)), d)
-    return x
+        missing[d] = n - here
+    if not any(missing):
+        return x
+    return pad(x, [width for n in reversed(missing) for width in (0, n)])
 
 
 # what the functions are made of ----------------------------------------------------------------

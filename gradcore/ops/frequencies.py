@@ -23,7 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def _rolled(name: str, input: Any, dim: Any, back: int) -> Tensor:
     x = tensor_of(f"fft_{name}", input)
-    dims = range(len(x._shape)) if dim is None else integers(name, "dim", dim)
+    dims = range(len(x._shape)) if dim is None else integers(f"fft_{name}", "dim", dim)
     dims = tuple([canonical_dim(d, len(x._shape)) for d in dims])
     return roll(x, tuple([(x._shape[d] + back) // 2 if x._shape else 0 for d in dims]), dims)
 
@@ -85,7 +85,7 @@ def ifftshift(input: Tensor, dim: Any = None, *, axis: Any = None) -> Tensor:
 def _frequencies(
     name: str, n: Any, d: float, dtype: Any, device: Any, requires_grad: bool, half: bool
 ) -> Tensor:
-    n = integer(name, "n", n)
+    n = integer(f"fft_{name}", "n", n)
     kind = None if dtype is None else dtypes.to_dtype(dtype)
     if kind is not None and not kind.is_inexact:
         raise DTypeError(f"{name} requires a floating point or complex dtype, not {kind.name}.")

@@ -27,7 +27,7 @@ from ..namespace import Namespace
 from ..op import OPS, primitive, promote, public, tensor_of
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
-from .conversion import clone, to
+from .conversion import to
 from .shape import common_shape, expand, flatten, linear, reshape
 
 __all__ = [
@@ -71,7 +71,7 @@ def _on_host(item: Any) -> Any:
     return item.get() if hasattr(item, "get") else item
 
 
-def _wrong(places: Array, n: int) -> int | None:
+def wrong_place(places: Array, n: int) -> int | None:
     """The first place that a dimension of length `n` does not have."""
     places = _on_host(bottom(places))
     found = places[(places < -n) | (places >= n)]
@@ -111,7 +111,7 @@ def not_indexed(x: Tensor, index: Index, error: Exception) -> NoReturn:
             values = np.array([item]) if isinstance(item, int) else item.reshape(-1)
             shapes.append(getattr(item, "shape", ()))
             n = x._shape[dim]
-            wrong = _wrong(values, n)
+            wrong = wrong_place(values, n)
             if wrong is not None and not n:
                 raise DimensionError("index is out of bounds for dimension with size 0.") from error
             if wrong is not None:
@@ -345,7 +345,7 @@ def _array_of(item: Any, x: Tensor) -> Any:
             raise DimensionError(_NO_INDEX.format(type(item).__qualname__))
         # The graph keeps it, so it must not change with the user's array.
         if raw is item and x._requires_grad and raw.ndim:
-            raw = _at(x, raw.copy)
+            raw = on_device_of(x, raw.copy)
         allowed = "bui"
     kind = raw.dtype.kind
     if kind not in allowed:
@@ -369,10 +369,10 @@ def _array_of(item: Any, x: Tensor) -> Any:
         raw = x._type.device.backend.send(raw, x._type.device)
     if kind != "u":
         return raw
-    return _at(x, lambda: raw != 0 if raw.dtype == np.uint8 else raw.astype(np.int64))
+    return on_device_of(x, lambda: raw != 0 if raw.dtype == np.uint8 else raw.astype(np.int64))
 
 
-def _at(x: Tensor, make: Callable[[], Any]) -> Any:
+def on_device_of(x: Tensor, make: Callable[[], Any]) -> Any:
     """What `make()` gives where the current device is that of `x`."""
     device = x._type.device
     return device.backend.on(device, lambda module: make())
@@ -457,7 +457,7 @@ def located(x: Tensor, index: Index) -> tuple[Tensor, tuple[Any, ...] | None]:
 
 def _zero_places(x: Tensor, count: int) -> Array:
     """The place 0, `count` times, on the device of `x`."""
-    return _at(x, lambda: x._type.device.backend.module.zeros(count, np.int64))
+    return on_device_of(x, lambda: x._type.device.backend.module.zeros(count, np.int64))
 
 
 def _without_masks(x: Tensor, items: list[Any]) -> list[Any]:
@@ -469,7 +469,7 @@ def _without_masks(x: Tensor, items: list[Any]) -> list[Any]:
             continue
         if item.shape != x._shape[len(found) : len(found) + item.ndim]:
             not_indexed(x, tuple(items), IndexError())
-        found += _at(x, item.nonzero)
+        found += on_device_of(x, item.nonzero)
     return found
 
 
@@ -546,6 +546,7 @@ def _dim_of(name: str, x: Tensor, dim: int | None, axis: int | None) -> tuple[in
         bad(RuntimeError, "length must be non-negative", make.real(2, 3), 0, 0, -1),
         bad(IndexError, r"in range of \[-2, 2\], but got 3", make.real(2, 3), 0, 3, 0),
         bad(RuntimeError, "cannot be applied to a 0-dim tensor", make.real(), 0, 0, 1),
+        bad(RuntimeError, "0-dim integral Tensor", make.real(2, 3), 0, np.array([1]), 1),
     ],
 )
 def narrow(
@@ -561,7 +562,7 @@ def narrow(
     Args:
         input: `(*, n, *)`, any dtype.
         dim: the dimension.
-        start: its first place; negative ones count from the end.
+        start: its first place, also as a 0-d Tensor; negative ones count from the end.
         length: how many places.
         axis: NumPy's name for `dim`.
 
@@ -575,6 +576,8 @@ def narrow(
     if not input._shape:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
     at, size = _dim_of("narrow", input, dim, axis)
+    if isinstance(start, Tensor) and (start._shape or start._type.dtype.is_inexact):
+        raise ShapeError("start must be an 0-dim integral Tensor.")
     start = operator.index(start)
     if length < 0:
         raise ShapeError(f"narrow(): length must be non-negative, and is {length}.")
@@ -593,7 +596,7 @@ def narrow(
 # gathering and scattering ----------------------------------------------------------------------
 
 
-def _places(name: str, index: Any, x: Tensor, argument: str = "index") -> Array:
+def places_of(name: str, index: Any, x: Tensor, argument: str = "index") -> Array:
     """The raw integer array of the argument `index`, on the device of `x`.
 
     Raises:
@@ -634,13 +637,13 @@ def _cut(xp: Namespace, x: Any, shape: Shape, dim: int) -> Any:
     )
 
 
-def _gathered(xp: Namespace, x: Any, index: Array, dim: int) -> Any:
+def gathered(xp: Namespace, x: Any, index: Array, dim: int) -> Any:
     return xp.take_along_axis(_cut(xp, x, index.shape, dim), index, axis=dim)
 
 
-def _out_of_bounds(kind: type[Exception], x: Tensor, index: Array, dim: int) -> Exception:
+def out_of_bounds(kind: type[Exception], x: Tensor, index: Array, dim: int) -> Exception:
     n = x._shape[dim]
-    wrong = _wrong(index, n)
+    wrong = wrong_place(index, n)
     if wrong is None:
         return RuntimeError()
     return kind(f"index {wrong} is out of bounds for dimension {dim} with size {n}.")
@@ -648,22 +651,22 @@ def _out_of_bounds(kind: type[Exception], x: Tensor, index: Array, dim: int) -> 
 
 def _not_gathered(x: Tensor, where: Any, error: Exception) -> NoReturn:
     if isinstance(error, IndexError) and not isinstance(error, GradcoreError):
-        raise _out_of_bounds(ArgumentError, x, *where) from error
+        raise out_of_bounds(ArgumentError, x, *where) from error
     raise error
 
 
 _gather = linear(
     "gather",
-    lambda xp, x, where: _gathered(xp, x, *where),
+    lambda xp, x, where: gathered(xp, x, *where),
     lambda xp, g, x_shape, where: xp.put_along_axis(g, where[0], x_shape, where[1]),
     "GatherBackward0",
     _not_gathered,
     holds_arrays=True,
 )
-_scatter = linear(
-    "scatter",
+_put_along = linear(
+    "put_along_axis",
     lambda xp, x, into: xp.put_along_axis(x, *into),
-    lambda xp, g, into: _gathered(xp, g, into[0], into[2]),
+    lambda xp, g, into: gathered(xp, g, into[0], into[2]),
     "ScatterBackward0",
     holds_arrays=True,
 )
@@ -698,7 +701,7 @@ def _check_places(
 @public(
     methods=("gather",),
     numpy={
-        "put_along_axis": lambda v, indices, shape, axis: _scatter(
+        "put_along_axis": lambda v, indices, shape, axis: _put_along(
             v, (_plain(indices), tuple(shape), axis)
         ),
     },
@@ -753,7 +756,7 @@ def gather(
     input = tensor_of("gather", input)
     if sparse_grad:
         raise NotImplementedError("gather: sparse_grad=True is not implemented.")
-    at = _dim_argument("gather", input, dim, axis)
+    at = dim_argument("gather", input, dim, axis)
     if index.__class__ is Tensor and index._type.dtype is int64:
         shape, wide = input._shape, index._shape
         if (
@@ -765,7 +768,7 @@ def gather(
             and index._type.device is input._type.device
         ):
             return _gather(input, (index._array, at))
-    places = _places("gather", index, input)
+    places = places_of("gather", index, input)
     _check_places("gather", input, places, at)
     if not places.size:
         return reshape(_index(flatten(input), places.reshape(-1)), places.shape)
@@ -776,7 +779,7 @@ def gather(
     return _gather(input, (places, at))
 
 
-def _dim_argument(name: str, x: Tensor, dim: int | None, axis: int | None) -> int:
+def dim_argument(name: str, x: Tensor, dim: int | None, axis: int | None) -> int:
     if axis is not None:
         dim = axis
     if dim is None:
@@ -824,7 +827,7 @@ def take_along_dim(
         DimensionError: `dim` is out of range.
     """
     input = tensor_of("take_along_dim", input)
-    places = _places("take_along_dim", indices, input, "indices")
+    places = places_of("take_along_dim", indices, input, "indices")
     dim = dim if axis is None else axis
     if dim is None:
         return _gather(flatten(input), (places.reshape(-1), 0))
@@ -895,9 +898,9 @@ def index_select(
         DimensionError: `dim` or a place is out of range, or `index` is not a vector.
     """
     input = tensor_of("index_select", input)
-    at = _dim_argument("index_select", input, dim, axis)
+    at = dim_argument("index_select", input, dim, axis)
     try:
-        places = _places("index_select", index, input)
+        places = places_of("index_select", index, input)
     except DTypeError:
         raise DTypeError("index_select(): Expected dtype int32 or int64 for index.") from None
     if places.ndim > 1:
@@ -911,9 +914,10 @@ def _not_selected(x: Tensor, index: Any, error: Exception) -> NoReturn:
     if not isinstance(error, IndexError):
         raise error
     dim = next(d for d, item in enumerate(index) if not isinstance(item, slice))
+    wrong = wrong_place(index[dim], x._shape[dim])
     raise DimensionError(
-        f"index out of range in self: index {_wrong(index[dim], x._shape[dim])} is out of bounds "
-        f"for axis {dim} with size {x._shape[dim]}."
+        f"index out of range in self: index {wrong} is out of bounds for axis {dim} with size "
+        f"{x._shape[dim]}."
     ) from error
 
 
@@ -931,7 +935,7 @@ def _not_taken(x: Tensor, index: Array, error: Exception) -> NoReturn:
     n = x._array.size
     if not n:
         raise DimensionError("take(): tried to take from an empty tensor.") from error
-    wrong = _wrong(index.reshape(-1), n)
+    wrong = wrong_place(index.reshape(-1), n)
     if wrong is not None:
         raise DimensionError(
             f"out of range: tried to access index {wrong} on a tensor of {n} elements."
@@ -955,9 +959,9 @@ def _numpy_take(
     if out is not None or mode != "raise":
         raise NotImplementedError("take: out= and mode= are not implemented for Tensors.")
     if axis is None:
-        return _take(a, _places("take", indices, a))
+        return _take(a, places_of("take", indices, a))
     return _index_select(
-        a, (*(slice(None),) * canonical_dim(axis, a.ndim), _places("take", indices, a), ...)
+        a, (*(slice(None),) * canonical_dim(axis, a.ndim), places_of("take", indices, a), ...)
     )
 
 
@@ -992,14 +996,14 @@ def take(input: Tensor, index: Any) -> Tensor:
         DimensionError: a place is out of range.
     """
     input = tensor_of("take", input)
-    return _take(input, _places("take", index, input))
+    return _take(input, places_of("take", index, input))
 
 
-_scatter_add = primitive(
+add_at = primitive(
     "scatter_add",
     lambda xp, x, src, index, dim: x + xp.put_along_axis(src, index, x.shape, dim),
     lambda xp, g: g,
-    lambda xp, g, index, dim: _gathered(xp, g, index, dim),
+    lambda xp, g, index, dim: gathered(xp, g, index, dim),
     holds_arrays=True,
     linear=True,
 )
@@ -1054,30 +1058,66 @@ def scatter_add(
         ArgumentError: a place is out of range.
         DimensionError: `dim` is out of range.
     """
-    input, src = tensor_of("scatter_add", input), tensor_of("scatter_add", src)
-    at = _dim_argument("scatter_add", input, dim, axis)
-    places = _places("scatter_add", index, input)
-    if src._type.dtype is not input._type.dtype:
-        raise DTypeError(
-            "scatter_add(): Expected self.dtype to be equal to src.dtype, but they are "
-            f"{input.dtype} and {src.dtype}."
+    at, places = aimed("scatter_add", input, dim, index, src, axis)
+    return at_places("scatter_add", add_at, input, src, places, at)
+
+
+def aimed(
+    name: str, input: Any, dim: int | None, index: Any, src: Any, axis: int | None
+) -> tuple[int, Array]:
+    """The dimension and the raw places that `index` names, one per element of `src`.
+
+    Args:
+        name: of the operation, which takes the other arguments.
+        input: what the places are in.
+        dim: the dimension.
+        index: the places along it.
+        src: what is put there; None for a number.
+        axis: NumPy's name for `dim`.
+
+    Raises:
+        DTypeError, ShapeError, DimensionError: they do not fit.
+    """
+    input = tensor_of(name, input)
+    at = dim_argument(name, input, dim, axis)
+    places = places_of(name, index, input)
+    if src is not None:
+        src = tensor_of(name, src)
+        if src._type.dtype is not input._type.dtype:
+            raise DTypeError(
+                f"{name}(): Expected self.dtype to be equal to src.dtype, but they are "
+                f"{input.dtype} and {src.dtype}."
+            )
+    _check_places(name, input, places, at, src)
+    return at, places
+
+
+def at_places(
+    name: str, run: Callable[..., Tensor], input: Any, src: Any, places: Array, dim: int, *how: Any
+) -> Tensor:
+    """`run(input, src, places, dim, *how)` for any shapes that fit, see `aimed`.
+
+    Raises:
+        ArgumentError: a place is out of range.
+    """
+    input = tensor_of(name, input)
+    tensors = [input] if src is None else [input, tensor_of(name, src)]
+    if len(tensors) > 1 and tensors[1]._type is not input._type:
+        tensors = promote(name, *tensors)
+    if not input._shape or not places.ndim:
+        tensors = [reshape(t, (-1,)) for t in tensors]
+        return reshape(
+            at_places(name, run, tensors[0], (*tensors, None)[1], places.reshape(-1), 0, *how),
+            input._shape,
         )
-    if src._type is not input._type:
-        input, src = promote("scatter_add", input, src)
-    _check_places("scatter_add", input, places, at, src)
-    if not places.size:
-        return clone(input)
-    if not input._shape:
-        wide = scatter_add(reshape(input, (1,)), 0, wrap(places.reshape(-1)), reshape(src, (-1,)))
-        return reshape(wide, ())
-    if src._shape != places.shape:
-        src = getitem(src, tuple([slice(n) for n in places.shape]))
+    if len(tensors) > 1 and tensors[1]._shape != places.shape:
+        tensors[1] = getitem(tensors[1], tuple([slice(n) for n in places.shape]))
     try:
-        return _scatter_add(input, src, places, at)
+        return run(*tensors, places, dim, *how)
     except IndexError as error:
         if hasattr(error, "raised_by_mode"):
             raise
-        raise _out_of_bounds(ArgumentError, input, places, at) from error
+        raise out_of_bounds(ArgumentError, input, places, dim) from error
 
 
 _index_add = primitive(
@@ -1152,8 +1192,8 @@ def index_add(
         DimensionError: `dim` is out of range, or `index` is not a vector.
     """
     input, source = tensor_of("index_add", input), tensor_of("index_add", source)
-    at = _dim_argument("index_add", input, dim, axis)
-    places = _places("index_add", index, input)
+    at = dim_argument("index_add", input, dim, axis)
+    places = places_of("index_add", index, input)
     if places.ndim > 1:
         raise DimensionError(
             "index_add(): Index is supposed to be a vector, but got dim: "
@@ -1190,7 +1230,7 @@ def index_add(
     except IndexError as error:
         if hasattr(error, "raised_by_mode"):
             raise
-        raise _out_of_bounds(ArgumentError, input, places, at) from error
+        raise out_of_bounds(ArgumentError, input, places, at) from error
 
 
 def _sum_of_repeated(xp: Namespace, g: Any, shape: Shape, count: int, dim: int) -> Any:
@@ -1230,6 +1270,7 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
         sample(make.real(2, 3), np.array([2]), 1),
         sample(make.real(2, 3), np.array([1, 2]), 0, output_size=3),
         sample(make.real(), 3),
+        sample(np.array([2, 0, 1])),
     ],
     errors=lambda make: [
         bad(RuntimeError, "repeats must have the same size", make.real(2, 3), np.array([1, 2]), 1),
@@ -1238,7 +1279,7 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
 )
 def repeat_interleave(
     input: Tensor,
-    repeats: Any,
+    repeats: Any = None,
     dim: int | None = None,
     *,
     output_size: int | None = None,
@@ -1247,7 +1288,7 @@ def repeat_interleave(
     """Each slice of a dimension repeated, one after the other.
 
     Args:
-        input: `(*, n, *)`, any dtype.
+        input: `(*, n, *)`, any dtype. Alone it is taken for `repeats`, of the places 0 to n - 1.
         repeats: how often: an int, or `(n,)` or `(1,)` integers.
         dim: the dimension; without it, `input` is flattened first.
         output_size: the sum of `repeats`. If they are on a CUDA device, it saves waiting for it.
@@ -1262,6 +1303,14 @@ def repeat_interleave(
     """
     input = tensor_of("repeat_interleave", input)
     dim = dim if axis is None else axis
+    if repeats is None:
+        if input.ndim != 1:
+            raise ShapeError("repeat_interleave only accept 1D vector as repeat.")
+        count = input._shape[0]
+        numbers = on_device_of(
+            input, lambda: input._type.device.backend.module.arange(count, dtype=np.int64)
+        )
+        input, repeats, dim = wrap(numbers), input, 0
     if dim is None:
         input, dim = flatten(input), 0
     at, length = _dim_of("repeat_interleave", input, dim, None)
@@ -1283,7 +1332,7 @@ def repeat_interleave(
             raise _negative(repeats)
         return _repeat(input, (count, at))
     if on_device:
-        places = _at(input, lambda: _places_of_repeats(repeats, output_size))
+        places = on_device_of(input, lambda: _places_of_repeats(repeats, output_size))
     elif (counts < 0).any():
         raise _negative(repeats)
     else:
@@ -1299,7 +1348,7 @@ def _negative(repeats: Any) -> ShapeError:
 # masks -----------------------------------------------------------------------------------------
 
 
-def _mask_of(name: str, mask: Any, x: Tensor, text: str) -> Tensor:
+def mask_of(name: str, mask: Any, x: Tensor, text: str) -> Tensor:
     found = tensor_of(name, mask)
     if found._type.dtype.name != "bool":
         raise DTypeError(f"{name}: {text}, but got mask with dtype {found.dtype}.")
@@ -1351,29 +1400,39 @@ def masked_select(input: Tensor, mask: Any) -> Tensor:
         ShapeError: the shapes do not broadcast.
     """
     input = tensor_of("masked_select", input)
-    chosen = _mask_of("masked_select", mask, input, "expected BoolTensor for mask")
+    chosen = mask_of("masked_select", mask, input, "expected BoolTensor for mask")
     if chosen._shape != input._shape:
         shape = common_shape("masked_select", (input, chosen))
         input, chosen = expand(input, shape), expand(chosen, shape)
     return _masked_select(input, chosen._array)
 
 
-_masked_fill = linear(
-    "masked_fill",
-    lambda xp, x, how: xp.where(how[0], how[1], x),
-    lambda xp, g, how: xp.where(how[0], 0.0, g),
-    "MaskedFillBackward0",
-    holds_arrays=True,
-    affine=True,
-)
-_masked_fill_tensor = primitive(
-    "masked_fill",
-    lambda xp, x, value, mask: xp.where(mask, value, x),
-    lambda xp, g, mask: xp.where(mask, 0.0, g),
-    lambda xp, g, mask: xp.sum_to(xp.where(mask, g, 0.0), ()),
-    holds_arrays=True,
-    linear=True,
-)
+def filling(name: str, graph: str) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """A value where a mask is true: `fill(x, (mask, number))`, and `fill(x, value, mask)`.
+
+    `graph` names their nodes, for `{}` 0 and 1.
+    """
+    number = linear(
+        name,
+        lambda xp, x, how: xp.where(how[0], how[1], x),
+        lambda xp, g, how: xp.where(how[0], 0.0, g),
+        graph.format(0),
+        holds_arrays=True,
+        affine=True,
+    )
+    tensor = primitive(
+        name,
+        lambda xp, x, value, mask: xp.where(mask, value, x),
+        lambda xp, g, mask: xp.where(mask, 0.0, g),
+        lambda xp, g, mask: xp.sum_to(xp.where(mask, g, 0.0), ()),
+        graph=graph.format(1),
+        holds_arrays=True,
+        linear=True,
+    )
+    return number, tensor
+
+
+_masked_fill, _masked_fill_tensor = filling("masked_fill", "MaskedFillBackward0")
 
 
 @public(
@@ -1414,7 +1473,7 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
         ArgumentError: `value` does not fit the dtype.
     """
     input = tensor_of("masked_fill", input)
-    chosen = _mask_of("masked_fill", mask, input, "masked_fill_ only supports boolean masks")
+    chosen = mask_of("masked_fill", mask, input, "masked_fill_ only supports boolean masks")
     if chosen._shape != input._shape:
         shape = common_shape("masked_fill", (input, chosen))
         input, chosen = expand(input, shape), expand(chosen, shape)
@@ -1491,8 +1550,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     input = tensor_of("nonzero", input)
     raw = input._array
     if input.is_cuda and raw.ndim and not as_tuple:
-        return wrap(_at(input, lambda: input._type.device.backend.module.argwhere(raw)))
-    found = _at(input, (raw if raw.ndim else raw.reshape(1)).nonzero)
+        return wrap(on_device_of(input, lambda: input._type.device.backend.module.argwhere(raw)))
+    found = on_device_of(input, (raw if raw.ndim else raw.reshape(1)).nonzero)
     if as_tuple:
         return tuple([wrap(places) for places in found])
     if not raw.ndim:

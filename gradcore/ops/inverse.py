@@ -7,17 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import dtypes
 from ..batching.array import BatchedArray, belongs
 from ..batching.readings import leading
 from ..device import Array
-from ..errors import ArgumentError, DTypeError, LinAlgError, ShapeError
+from ..errors import ArgumentError, LinAlgError, ShapeError
 from ..mode import quiet
 from ..op import primitive, promote, public, tensor_of
 from ..samples import bad, sample
 from ..tensor import Tensor
+from .matrices import alike, fit, inexact, square
 from .pointwise import where
-from .product import same_dtype
 
 __all__ = ["det", "inverse", "logdet", "slogdet"]
 
@@ -41,67 +40,6 @@ class SlogdetResult(NamedTuple):
 
     sign: Tensor
     logabsdet: Tensor
-
-
-# arguments -------------------------------------------------------------------------------------
-
-
-def matrices(name: str, A: Any, argument: str = "A") -> Tensor:
-    """`A`, if it is a batch of matrices for LAPACK.
-
-    Raises:
-        ShapeError: it has less than two dimensions.
-        DTypeError: it is not float32, float64 or complex.
-    """
-    x = tensor_of(name, A)
-    if len(x._shape) < 2:
-        raise ShapeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
-    if not x._type.recordable:
-        raise DTypeError(
-            f"{name}: Expected a floating point or complex tensor as input. "
-            f"Got {x._type.dtype.label}"
-        )
-    if x._type.dtype is dtypes.float16:
-        raise DTypeError(
-            f"{name}: Low precision dtypes not supported. Got Half: cast to float32 first."
-        )
-    return x
-
-
-def square(name: str, A: Any) -> Tensor:
-    """As `matrices`, and they are square.
-
-    Raises:
-        ShapeError: they are not.
-    """
-    x = tensor_of(name, A)
-    if len(x._shape) >= 2 and x._shape[-1] != x._shape[-2]:
-        raise ShapeError(
-            f"{name}: A must be batches of square matrices, "
-            f"but they are {x._shape[-2]} by {x._shape[-1]} matrices"
-        )
-    return matrices(name, x)
-
-
-def fit(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
-    """Check that the dimensions before two batches of matrices broadcast.
-
-    Raises:
-        ShapeError: they do not.
-    """
-    for back in range(1, min(len(a), len(b)) + 1):
-        if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
-            raise ShapeError(
-                f"{name}: The size of tensor a ({a[-back]}) must match the size of tensor b "
-                f"({b[-back]}) at non-singleton dimension {max(len(a), len(b)) - back}: "
-                f"batches of shapes {a} and {b} do not broadcast."
-            )
-
-
-def inexact(x: Any) -> Tensor:
-    """`x` as NumPy's functions of linear algebra take it: whole numbers become floats."""
-    t = tensor_of("linalg", x)
-    return t if t._type.recordable else t.to(dtypes.get_default_dtype())
 
 
 # singular matrices -----------------------------------------------------------------------------
@@ -171,6 +109,14 @@ def _attempt(xp: Any, run: Any, a: Array, name: str) -> Array:
     return y
 
 
+def _inverse(xp: Any, a: Array) -> Array:
+    if xp.module is np or not a.size:
+        return xp.module.linalg.inv(a)
+    # Of a singular matrix in a batch cuBLAS's inverse is anything; a solution is not finite.
+    one = xp.broadcast_to(xp.module.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    return xp.module.linalg.solve(a, one)
+
+
 def _info_forward(xp: Any, a: Array, y: Array) -> Array:
     info = np.zeros(a.shape[:-2], np.int32)
     if not bool(xp.isfinite(y).all()):
@@ -194,7 +140,7 @@ _info = primitive("linalg_info", _info_forward, None, None, batching=_info_over_
 
 _inv = primitive(
     "linalg_inv",
-    lambda xp, a, name: _attempt(xp, xp.module.linalg.inv, a, name),
+    lambda xp, a, name: _attempt(xp, lambda a: _inverse(xp, a), a, name),
     lambda xp, g, y: -xp.matmul(xp.matmul(xp.matrix_transpose(y), g), xp.matrix_transpose(y)),
     jvp=lambda xp, y, t_a: -xp.matmul(xp.matmul(y, t_a), y),
     bilinear=True,
@@ -202,6 +148,11 @@ _inv = primitive(
     batching=leading,
 )
 """`_inv(a, name)`: `name` is that of the function that refuses singular matrices; "" for none."""
+
+
+def inv_or_nan(A: Tensor) -> Tensor:
+    """The inverse of square matrices, not finite for singular ones."""
+    return _inv(A, "")
 
 
 def _solve_forward(xp: Any, a: Array, b: Array, name: str) -> Array:
@@ -218,7 +169,7 @@ def _solve_rule(
     xp: Any, g: Any, y: Any, a: Any, a_shape: Any, b_shape: Any, wanted: tuple[bool, ...]
 ) -> Any:
     """The cotangent of `b` is the solution with the transpose; that of `a` its product with y."""
-    d = xp.apply(_solve, xp.matrix_transpose(a), g, "")
+    d = xp.apply(linear_solve, xp.matrix_transpose(a), g, "")
     return [
         xp.sum_to(-xp.matmul(d, xp.matrix_transpose(y)), a_shape) if wanted[0] else None,
         xp.sum_to(d, b_shape) if wanted[1] else None,
@@ -227,12 +178,12 @@ def _solve_rule(
 
 def _solve_jvp(xp: Any, y: Any, a: Any, t_a: Any, t_b: Any) -> Any:
     if t_a is None:
-        return xp.apply(_solve, a, t_b, "")
+        return xp.apply(linear_solve, a, t_b, "")
     d = xp.matmul(t_a, y)
-    return xp.apply(_solve, a, -d if t_b is None else t_b - d, "")
+    return xp.apply(linear_solve, a, -d if t_b is None else t_b - d, "")
 
 
-_solve = primitive(
+linear_solve = primitive(
     "linalg_solve",
     _solve_forward,
     joint=_solve_rule,
@@ -242,7 +193,7 @@ _solve = primitive(
     graph="LinalgSolveExBackward0",
     batching=leading,
 )
-"""`_solve(a, b, name)`: X of `a @ X = b` for matrices that broadcast; `name` as for `_inv`."""
+"""`linear_solve(a, b, name)`: X of `a @ X = b`, with broadcasting; `name` as for `_inv`."""
 
 
 def _regular(make: Any, *batch: int) -> Any:
@@ -356,7 +307,7 @@ def _system(name: str, A: Any, B: Any, left: bool) -> tuple[Tensor, Tensor, bool
         ShapeError: the shapes do not fit.
     """
     a, b = square(name, A), tensor_of(name, B)
-    same_dtype(name, a, b, "A", "B")
+    alike(name, a, b)
     if not b._shape:
         raise ShapeError(f"{name}: The input tensor B must have at least 2 dimensions.")
     vector = len(b._shape) == 1 or (
@@ -382,7 +333,7 @@ def _system(name: str, A: Any, B: Any, left: bool) -> tuple[Tensor, Tensor, bool
 def _solved(name: str, A: Any, B: Any, left: bool, check: str) -> tuple[Tensor, Tensor, Tensor]:
     """The solution, and the matrices and the solution to look for singular ones in."""
     a, b, vector = _system(name, A, B, left)
-    x = _solve(a, b, check)
+    x = linear_solve(a, b, check)
     return x.squeeze(-1) if vector else x if left else x.mT, a, x
 
 
@@ -391,7 +342,7 @@ def _numpy_solve(a: Any, b: Any) -> Tensor:
     a, b = promote("solve", inexact(a), inexact(b))
     if b.ndim == 1:
         return solve(a, b)
-    return _solve(square("linalg.solve", a), b, "linalg.solve")
+    return linear_solve(square("linalg.solve", a), b, "linalg.solve")
 
 
 def _solve_errors(make: Any) -> list[Any]:
@@ -583,21 +534,20 @@ def _but_one(xp: Any, s: Array) -> Array:
 
 
 def _adjugate_forward(xp: Any, a: Array) -> Array:
-    linalg = xp.module.linalg
     if not a.size:
         return xp.zeros(a.shape, a)
+    linalg = xp.module.linalg
     with quiet():
-        try:
-            y = linalg.inv(a) * linalg.det(a)[..., None, None]
-        except np.linalg.LinAlgError:
-            y = None
-        if y is not None and (xp.module is np or bool(xp.isfinite(y).all())):
-            return y
-    u, s, vh = linalg.svd(a)
-    factor = linalg.det(u) * linalg.det(vh)
+        det = linalg.det(a)[..., None, None]
+        y = _attempt(xp, lambda a: _inverse(xp, a), a, "") * det
+    if bool(xp.isfinite(y).all()):
+        return y
+    singular = _is_singular(xp, a)[..., None, None]
+    u, s, vh = linalg.svd(xp.where(singular, a, xp.module.eye(a.shape[-1], dtype=a.dtype)))
     left = xp.conj(xp.matrix_transpose(vh)) * _but_one(xp, s)[..., None, :]
-    y = xp.matmul(left, xp.conj(xp.matrix_transpose(u)))
-    return y * factor[..., None, None]
+    cofactors = xp.matmul(left, xp.conj(xp.matrix_transpose(u)))
+    factor = (linalg.det(u) * linalg.det(vh))[..., None, None]
+    return xp.where(singular, cofactors * factor, y)
 
 
 def _adjugate_rule(xp: Any, g: Any, y: Any, a: Any) -> Any:

@@ -11,15 +11,23 @@ from .. import dtypes
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from ..mode import quiet
-from ..op import NUMPY_FACES, explain, primitive, promote, public, recorded, tensor_of
+from ..op import (
+    NUMPY_FACES,
+    OPS,
+    declare_all,
+    explain,
+    primitive,
+    promote,
+    public,
+    recorded,
+    tensor_of,
+)
 from ..samples import Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .reduction import (
     Dims,
     DType,
     aligned,
-    amax,
-    amin,
     canonical_dims,
     mean,
     narrow,
@@ -129,34 +137,6 @@ vector_norm = primitive(
 the norm of nothing has no value."""
 
 
-def _norm_of_numpy(x: Tensor, ord: Any = None, axis: Dims = None, keepdims: bool = False) -> Tensor:
-    """NumPy's `linalg.norm`: with `ord`, matrices have norms of their own."""
-    if isinstance(x, Tensor) and not x._type.recordable:
-        x = x.to(dtypes.get_default_dtype())
-    count = x.ndim if axis is None else 1 if isinstance(axis, int) else len(axis)
-    if ord is None or (ord == "fro" and count == 2):
-        return norm(x, 2, axis, keepdims)
-    if count == 1 and not isinstance(ord, str):
-        return norm(x, ord, axis, keepdims)
-    if count != 2:
-        raise ArgumentError(f"linalg.norm: order {ord!r} over {count} dimensions is not defined.")
-    row, column = (0, 1) if axis is None else (d % x.ndim for d in axis)  # type: ignore[union-attr]
-    if ord in (1, -1, math.inf, -math.inf):
-        along, across = (row, column) if ord in (1, -1) else (column, row)
-        extreme = amax if ord > 0 else amin
-        sums = norm(x, 1, along, True)
-        y = extreme(sums, across, True)
-        return (
-            y
-            if keepdims
-            else y.reshape(tuple(n for i, n in enumerate(x._shape) if i not in (row, column)))
-        )
-    raise ArgumentError(
-        f"linalg.norm: the matrix norm of order {ord!r} is not implemented here; it is made of "
-        "linalg.svdvals(x)."
-    )
-
-
 def _norms(make: Maker) -> list[Sample]:
     inf = math.inf
     return [
@@ -180,12 +160,12 @@ def _norms(make: Maker) -> list[Sample]:
         sample(make.real(2, 0, 3), 1, 0),
         sample(make.complex(2, 3)),
         *(sample(make.complex(2, 3), p, 1) for p in (1, 2, 3, 1.5, inf)),
+        sample(make.real(2, 3, 2), "nuc", (0, 2), True),
     ]
 
 
 @public(
     methods=("norm",),
-    numpy={"linalg.norm": _norm_of_numpy},
     kind="primitive",
     samples=_norms,
     errors=lambda make: [
@@ -198,6 +178,7 @@ def _norms(make: Maker) -> list[Sample]:
         bad(IndexError, "Dimension out of range", make.real(2, 3), 2, 2),
         bad(RuntimeError, "without narrowing", make.real(3), dtype=dtypes.float32),
         bad(RuntimeError, "dtype should be real", make.real(3), dtype=dtypes.complex128),
+        bad(RuntimeError, "must be a 2-tuple. Got 0 1 2", make.real(2, 3, 2), "nuc"),
         bad(TypeError, "p must be a number", make.real(3), [2]),
     ],
 )
@@ -213,7 +194,7 @@ def norm(
     Args:
         input: `(*)`, floating point or complex.
         p: the order, a number: inf is the largest |x|, -inf the smallest, 0 counts what is not 0.
-            `"fro"` and None are 2.
+            `"fro"` and None are 2; `"nuc"` is the sum of the singular values of matrices.
         dim: the dimension or dimensions; None or () for all, as one vector.
         keepdim: keep them, with length 1.
         dtype: what `input` is converted to first, without narrowing.
@@ -230,45 +211,44 @@ def norm(
         DimensionError: a dimension is out of range.
     """
     x = input if input.__class__ is Tensor else tensor_of("norm", input)
+    y: Tensor
     if p == "fro" or p is None:
         order = 2.0
         if p == "fro" and isinstance(dim, tuple | list) and len(dim) > 2:
             raise ArgumentError(f"norm: linalg.matrix_norm: dim must be a 2-tuple. Got {dim}.")
     elif isinstance(p, int | float | np.number):
         order = float(p)
+    elif isinstance(p, str):
+        declare_all()  # it is made of singular values, a later module
+        dims = tuple(range(len(x._shape))) if dim is None else dim
+        y = OPS["linalg.matrix_norm"].call(x, p, dims, keepdim, dtype=dtype)
+        return y
     else:
-        raise _no_order(p)
+        raise ArgumentTypeError(
+            f"norm: p must be a number, 'fro', 'nuc' or None, not {type(p).__qualname__}."
+        )
     if not x._type.recordable:
         raise DTypeError(
             "norm: linalg.vector_norm: Expected a floating point or complex tensor as input. "
             f"Got {x._type.dtype.label}"
         )
     if dtype is not None:
-        x = _as_dtype(x, dtypes.to_dtype(dtype))
+        x = as_dtype("norm: linalg.vector_norm", x, dtypes.to_dtype(dtype))
     dims = canonical_dims(dim, len(x._shape))
     if (order < 0 or order == math.inf) and 0 in x._shape:
         _refuse_nothing(x, order, dims, dim is not None)
-    y: Tensor = vector_norm(x, order, dims, bool(keepdim))
+    y = vector_norm(x, order, dims, bool(keepdim))
     return y
 
 
-def _no_order(p: Any) -> Exception:
-    if p == "nuc":
-        return ArgumentError(
-            "norm: the nuclear norm is not implemented here; it is linalg.svdvals(x).sum()."
-        )
-    if isinstance(p, str):
-        return ArgumentError(
-            f"norm: linalg.matrix_norm: Order {p} not supported; expected 'fro', 'nuc' or a number."
-        )
-    return ArgumentTypeError(
-        f"norm: p must be a number, 'fro' or None, not {type(p).__qualname__}."
-    )
+def as_dtype(name: str, x: Tensor, target: dtypes.dtype) -> Tensor:
+    """`x` in a dtype of its kind that is not narrower.
 
-
-def _as_dtype(x: Tensor, target: dtypes.dtype) -> Tensor:
+    Raises:
+        DTypeError: `target` is none.
+    """
     source = x._type.dtype
-    name = "norm: linalg.vector_norm: "
+    name += ": "
     if not target.is_inexact:
         raise DTypeError(f"{name}dtype should be floating point or complex, but got {target.label}")
     if target.is_complex is not source.is_complex:

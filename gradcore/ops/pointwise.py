@@ -415,8 +415,8 @@ def hypot(input: Any, other: Any) -> Tensor:
 @binary(
     "logaddexp",
     # Not exp(a - y): where both are large y is a, and a tie would count twice.
-    lambda xp, g, a, b: g / (1 + xp.exp(b - a)),
-    lambda xp, g, a, b: g / (1 + xp.exp(a - b)),
+    lambda xp, g, a, b: g * xp.sigmoid(a - b),
+    lambda xp, g, a, b: g * xp.sigmoid(b - a),
     result="float",
     numpy="logaddexp",
     array_api="logaddexp",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError, DTypeError, ShapeError
 from ..op import operand, primitive, promote, public
@@ -13,7 +16,6 @@ from ..tensor import Tensor, as_view, canonical_dim
 from .creation import eye
 
 __all__ = [
-    "addmm",
     "bmm",
     "dot",
     "einsum",
@@ -105,25 +107,9 @@ def _pair(name: str, input: Any, other: Any) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-def same_dtype(name: str, a: Tensor, b: Tensor, first: str, second: str) -> None:
-    """Check that the operands called `first` and `second` have one dtype on one device.
-
-    Raises:
-        DeviceError: they are on two.
-        DTypeError: they have not.
-    """
-    if a._type is b._type:
-        return
-    if a._type.device.base is not b._type.device.base:
-        raise DeviceError(
-            f"{name}: Expected all tensors to be on the same device, but found at least two "
-            f"devices, {a.device} and {b.device}!"
-        )
-    if a._type.dtype is not b._type.dtype:  # else one is a batch
-        raise DTypeError(
-            f"{name}: Expected {first} and {second} to have the same dtype, but found {first} of "
-            f"type {a._type.dtype.label} and {second} of type {b._type.dtype.label} instead"
-        )
+def sum_of_none(x: Tensor) -> Tensor:
+    """0, whose gradient by `x` is 0: for results that do not depend on the values of `x`."""
+    return x.reshape(-1)[:0].sum(dtype=x.dtype)
 
 
 def _check_bool(name: str, a: Tensor) -> None:
@@ -344,20 +330,6 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @public(
-    in_place=True,
-    methods=("addmm",),
-    samples=lambda make: [
-        sample(make.real(4), make.real(2, 3), make.real(3, 4)),
-        sample(make.real(2, 4), make.real(2, 3), make.real(3, 4), beta=0.5, alpha=2.0),
-    ],
-)
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """`beta * input + alpha * (mat1 @ mat2)`."""
-    product = mm(mat1, mat2)
-    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
-
-
-@public(
     numpy={"tensordot": lambda a, b, axes=2: tensordot(*promote("tensordot", a, b), axes)},
     array_api="tensordot",
     samples=lambda make: [
@@ -365,6 +337,15 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
         sample(make.real(2, 3), make.real(4, 2), dims=([0], [1])),
         sample(make.real(2), make.real(3), dims=0),
         sample(make.real(2, 3), make.real(2, 3), dims=2),
+        sample(make.real(2, 3), make.real(1, 4), dims=([0], [0])),
+    ],
+    errors=lambda make: [
+        bad(RuntimeError, "dims >= 0, but got dims=-1", make.real(2), make.real(2), -1),
+        bad(RuntimeError, "< ndim_a or ndim_b", make.real(2), make.real(2), 2),
+        bad(RuntimeError, "same length", make.real(2), make.real(2), ([0], [0, 0])),
+        bad(RuntimeError, "multiple times", make.real(2, 2), make.real(2), ([0, 0], [0, 0])),
+        bad(RuntimeError, "first has size 3 in dim 1", make.real(2, 3), make.real(2), ([1], [0])),
+        bad(IndexError, "out of range", make.real(2), make.real(2), ([1], [0])),
     ],
 )
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
@@ -372,23 +353,49 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
     Args:
         a: any shape.
-        b: any shape.
-        dims: how many, the last of `a` with the first of `b`; or two lists of dimensions.
+        b: any shape, of the same dtype.
+        dims: how many, the last of `a` with the first of `b`; or two lists of dimensions, or of
+            either a Tensor. A length of 1 broadcasts.
+
+    Raises:
+        ShapeError: two lengths differ.
+        ArgumentError: there are not so many dimensions, or one is named twice.
+        DimensionError: a dimension is out of range.
     """
     a, b = _pair("tensordot", a, b)
+    if isinstance(dims, Tensor):
+        dims = dims.tolist() if dims.ndim else int(dims.item())
     if isinstance(dims, int):
-        if not 0 <= dims <= min(a.ndim, b.ndim):
-            raise ArgumentError(f"tensordot expects 0 <= dims <= number of dimensions, not {dims}.")
-        of_a, of_b = list(range(a.ndim - dims, a.ndim)), list(range(dims))
-    else:
-        left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
-        of_a = [canonical_dim(d, a.ndim) for d in left]
-        of_b = [canonical_dim(d, b.ndim) for d in right]
-    if [a._shape[i] for i in of_a] != [b._shape[i] for i in of_b]:
-        raise ShapeError(
-            f"tensordot: contracted dimensions need to match, but {of_a} of {a._shape} and "
-            f"{of_b} of {b._shape} do not."
-        )
+        if dims < 0:
+            raise ArgumentError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.ndim, b.ndim):
+            raise ArgumentError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        dims = range(a.ndim - dims, a.ndim), range(dims)
+    left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
+    if len(left) != len(right):
+        raise ArgumentError("tensordot: both dimension lists should have same length")
+    of_a = [canonical_dim(d, a.ndim) for d in left]
+    of_b = [canonical_dim(d, b.ndim) for d in right]
+    for found in (of_a, of_b):
+        for d in found:
+            if found.count(d) > 1:
+                raise ArgumentError(
+                    f"tensordot: dim {d} appears multiple times in the list of dims"
+                )
+    for d, e in zip(of_a, of_b, strict=True):
+        n, m = a._shape[d], b._shape[e]
+        if n == m:
+            continue
+        if 1 not in (n, m):
+            raise ShapeError(
+                f"tensordot: contracted dimensions need to match, but first has size {n} in dim "
+                f"{d} and second has size {m} in dim {e}"
+            )
+        # What has length 1 is the same along it.
+        if n == 1:
+            b = b.sum(e, keepdim=True, dtype=b.dtype)
+        else:
+            a = a.sum(d, keepdim=True, dtype=a.dtype)
     free_a = [i for i in range(a.ndim) if i not in of_a]
     free_b = [i for i in range(b.ndim) if i not in of_b]
     inner_size = math.prod(a._shape[i] for i in of_a)
@@ -560,18 +567,46 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     _check_sizes(equation, terms, tensors)
     for number in range(len(terms)):
         _split_diagonal(number, terms, tensors)
-    while len(terms) > 1:
-        later = {*out}.union(*terms[2:])
-        kept = "".join(c for c in dict.fromkeys(terms[0] + terms[1]) if c in later)
-        if len(terms) == 2:
+    shapes = tuple([t._shape for t in tensors])
+    pairs = [(0, 1)] * (len(terms) - 1)
+    if len(terms) > 2:
+        pairs = _path(tuple(terms), out, shapes)
+    for pair in pairs:
+        second, first = (tensors.pop(k) for k in sorted(pair, reverse=True))
+        of_second, of_first = (terms.pop(k) for k in sorted(pair, reverse=True))
+        later = {*out}.union(*terms)
+        kept = "".join(c for c in dict.fromkeys(of_first + of_second) if c in later)
+        if not terms:
             kept = out
-        product = _einsum_two(tensors[0], tensors[1], terms[0], terms[1], kept)
-        terms[:2], tensors[:2] = [kept], [product]
+        tensors.append(_einsum_two(first, second, of_first, of_second, kept))
+        terms.append(kept)
     if terms[0] == out:
         return tensors[0] if len(given) > 1 else tensors[0].view(tensors[0].shape)
     y = _einsum_one(tensors[0], terms[0], out)
     # Without sums it is a transposition or a diagonal.
     return as_view(y, tensors[0], lambda x, term: _einsum_one(x, term, out), terms[0])
+
+
+@functools.lru_cache(maxsize=256)
+def _path(
+    terms: tuple[str, ...], out: str, shapes: tuple[tuple[int, ...], ...]
+) -> list[tuple[int, int]]:
+    """Which two operands to contract in each step; the product goes to the end of the list."""
+    equation = f"{','.join(terms)}->{out}"
+    operands = [np.broadcast_to(0.0, shape) for shape in shapes]
+    found, _ = np.einsum_path(equation, *operands, optimize=len(terms) > 4 or "optimal")
+    pairs: list[tuple[int, int]] = []
+    left = len(terms)
+    for step in found[1:]:
+        if len(step) < 2:
+            continue
+        first, second, *others = sorted(step)
+        pairs.append((first, second))
+        left -= 1
+        for gone, k in enumerate(others, 2):  # NumPy contracts these at once
+            pairs.append((k - gone, left - 1))
+            left -= 1
+    return pairs
 
 
 def _check_sizes(equation: str, terms: Sequence[str], tensors: Sequence[Tensor]) -> None:
@@ -597,3 +632,63 @@ def _split_diagonal(number: int, terms: list[str], tensors: list[Tensor]) -> Non
             t = tensors[number]
             terms.append(c + fresh)
             tensors.append(eye(t._shape[at], dtype=t.dtype, device=t.device))
+
+
+@public(
+    path="nn.functional.bilinear",
+    samples=lambda make: [
+        sample(make.real(2, 3), make.real(2, 2), make.real(4, 3, 2), make.real(4)),
+        sample(make.real(3), make.real(2), make.real(1, 3, 2)),
+        sample(make.real(2, 2, 3), make.real(2, 2, 2), make.real(2, 3, 2), make.real(2)),
+        sample(make.real(0, 3), make.real(0, 2), make.real(2, 3, 2)),
+    ],
+    errors=lambda make: [
+        bad(RuntimeError, "at dim 0: got 2", make.real(2, 3), make.real(3, 2), make.real(4, 3, 2)),
+        bad(RuntimeError, "input2 size", make.real(2, 3), make.real(2, 3), make.real(4, 3, 2)),
+        bad(RuntimeError, "input1 size", make.real(2, 2), make.real(2, 2), make.real(4, 3, 2)),
+        bad(RuntimeError, "got 2 and 1", make.real(2, 3), make.real(2), make.real(4, 3, 2)),
+        bad(
+            RuntimeError,
+            "bias size does not match weight size: got 3 but expected 4",
+            *(make.real(2, 3), make.real(2, 2), make.real(4, 3, 2), make.real(3)),
+        ),
+    ],
+)
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x1 @ weight[k] @ x2 + bias[k]` for each k.
+
+    Args:
+        input1: `(*, n)`.
+        input2: `(*, m)`.
+        weight: `(k, n, m)`.
+        bias: `(k,)`.
+
+    Returns:
+        `(*, k)`.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        DTypeError: the dtypes differ.
+    """
+    if input1.ndim != input2.ndim:
+        raise ShapeError(
+            f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}"
+        )
+    for d, (n, m) in enumerate(zip(input1._shape[:-1], input2._shape[:-1], strict=True)):
+        if n != m:
+            raise ShapeError(
+                f"bilinear(): input batch dimensions do not match at dim {d}: got {n} and {m}"
+            )
+    for number, t in ((1, input1), (2, input2)):
+        if weight.ndim != 3 or t._shape[-1] != weight._shape[number]:
+            raise ShapeError(
+                f"bilinear(): input{number} size does not match weight size: got {t._shape[-1]} "
+                f"but expected {weight._shape[number]}"
+            )
+    if bias is not None and bias._shape != weight._shape[:1]:
+        raise ShapeError(
+            f"bilinear(): bias size does not match weight size: got {bias._shape[0]} but expected "
+            f"{weight._shape[0]}"
+        )
+    y = einsum("...i,kij,...j->...k", input1, weight, input2)
+    return y if bias is None else y + bias

@@ -106,7 +106,7 @@ def aligned(xp: Any, g: Any, shape: tuple[int, ...], dim: tuple[int, ...], keepd
     return xp.reshape(g, kept_shape(shape, dim))
 
 
-def _refuse_empty(name: str, x: Tensor, dims: tuple[int, ...], given: bool) -> None:
+def refuse_empty(name: str, x: Tensor, dims: tuple[int, ...], given: bool) -> None:
     """Raise if a maximum over `dims` of the empty Tensor `x` has no value."""
     if not given:
         error = DimensionError if name.startswith("arg") else ShapeError
@@ -137,7 +137,7 @@ def narrow(y: Any, dtype: Any) -> Any:
         return y.astype(dtype)
 
 
-def _accumulate(function: Any, x: Array, axis: Any, keepdim: bool) -> Any:
+def accumulate(function: Any, x: Array, axis: Any, keepdim: bool) -> Any:
     """`xp.sum` or `xp.prod` of a raw array: in int64 for integers, in float32 for float16."""
     wide = _WIDE.get(x.dtype)
     if wide is None:
@@ -155,7 +155,7 @@ def _scan(method: str, x: Array, dim: int) -> Any:
     return narrow(y, _HALF) if wide is _SINGLE else y
 
 
-def _converted(x: Tensor, dtype: DType) -> Tensor:
+def converted(x: Tensor, dtype: DType) -> Tensor:
     target = dtypes.to_dtype(dtype)
     return x if x._type.dtype is target else x.to(target)
 
@@ -164,13 +164,13 @@ def _converted(x: Tensor, dtype: DType) -> Tensor:
 
 _sum_all = primitive(
     "sum",
-    lambda xp, x: x.sum() if x.dtype not in _WIDE else _accumulate(xp.sum, x, None, False),
+    lambda xp, x: x.sum() if x.dtype not in _WIDE else accumulate(xp.sum, x, None, False),
     lambda xp, g, x_shape: xp.broadcast_to(g, x_shape),
     linear=True,
 )
 _sum = primitive(
     "sum",
-    lambda xp, x, dim, keepdim: _accumulate(xp.sum, x, dim, keepdim),
+    lambda xp, x, dim, keepdim: accumulate(xp.sum, x, dim, keepdim),
     lambda xp, g, x_shape, dim, keepdim: xp.broadcast_to(
         aligned(xp, g, x_shape, dim, keepdim), x_shape
     ),
@@ -274,13 +274,13 @@ def sum(
         return total
     x = input if input.__class__ is Tensor else tensor_of("sum", input)
     if dtype is not None:
-        x = _converted(x, dtype)
+        x = converted(x, dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
         y: Tensor = _sum_all(x)
     else:
         dims = canonical_dims(dim if axis is None else axis, len(x._shape))
         y = _sum(x, dims, bool(keepdim if keepdims is None else keepdims))
-    return y if dtype is None else _converted(y, dtype)
+    return y if dtype is None else converted(y, dtype)
 
 
 def _mean_raw(xp: Any, x: Array, axis: Any, keepdim: bool, count: int) -> Any:
@@ -378,7 +378,7 @@ def mean(
         target = dtypes.to_dtype(dtype)
         if not target.is_inexact:
             raise _no_mean("Optional", target)
-        x = _converted(x, target)
+        x = converted(x, target)
     if not x._type.recordable:
         raise _no_mean("Input", x._type.dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
@@ -441,13 +441,13 @@ def _prod_rule(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: tuple[int, 
 
 _prod_all = primitive(
     "prod",
-    lambda xp, x: _accumulate(xp.prod, x, None, False),
+    lambda xp, x: accumulate(xp.prod, x, None, False),
     lambda xp, g, x, x_shape: _prod_rule(xp, g, x, x_shape, _EVERY[len(x_shape)]),
     bilinear=True,
 )
 _prod = primitive(
     "prod",
-    lambda xp, x, dim, keepdim: _accumulate(xp.prod, x, dim, keepdim),
+    lambda xp, x, dim, keepdim: accumulate(xp.prod, x, dim, keepdim),
     lambda xp, g, x, x_shape, dim, keepdim: _prod_rule(
         xp, aligned(xp, g, x_shape, dim, keepdim), x, x_shape, dim
     ),
@@ -513,19 +513,19 @@ def prod(
     """
     x = input if input.__class__ is Tensor else tensor_of("prod", input)
     if dtype is not None:
-        x = _converted(x, dtype)
+        x = converted(x, dtype)
     if dim is None and axis is None and not keepdim and not keepdims:
         y: Tensor = _prod_all(x)
     else:
         dims = canonical_dims(dim if axis is None else axis, len(x._shape))
         y = _prod(x, dims, bool(keepdim if keepdims is None else keepdims))
-    return y if dtype is None else _converted(y, dtype)
+    return y if dtype is None else converted(y, dtype)
 
 
 # scans -----------------------------------------------------------------------------------------
 
 
-def _from_here(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any:
+def from_here(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any:
     """S_i = g_i + x_(i+1) S_(i+1) along `dim`: what reaches position i through later products.
 
     The maps S -> g_i + x_(i+1) S are composed in pairs, doubling the span of each with every round.
@@ -547,7 +547,7 @@ def _from_here(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any
 def _cumprod_rule(xp: Any, g: Any, x: Any, shape: tuple[int, ...], dim: int) -> Any:
     if not shape or shape[dim] < 2:
         return g
-    return _from_here(xp, g, x, shape, dim) * _before(xp, x, dim)
+    return from_here(xp, g, x, shape, dim) * _before(xp, x, dim)
 
 
 _cumsum = primitive(
@@ -574,9 +574,9 @@ def _scanned(
     if chosen is None:
         raise ArgumentTypeError(f"{name}() missing the argument 'dim': along which dimension?")
     if dtype is not None:
-        x = _converted(x, dtype)
+        x = converted(x, dtype)
     y: Tensor = apply(x, _canonical(chosen, len(x._shape)))
-    return y if dtype is None else _converted(y, dtype)
+    return y if dtype is None else converted(y, dtype)
 
 
 def _scan_of_numpy(scan: Any, a: Tensor, axis: int | None = None, dtype: DType = None) -> Tensor:
@@ -810,7 +810,7 @@ def _numpy_deviation(function: Any) -> Any:
         if dtype is None and not a._type.recordable:
             dtype = dtypes.get_default_dtype()
         if dtype is not None:
-            a = _converted(a, dtype)
+            a = converted(a, dtype)
         return function(
             a, axis, keepdim=keepdims, correction=ddof if correction is None else correction
         )
@@ -968,7 +968,7 @@ def _extreme_all_rule(xp: Any, g: Any, y: Any, x: Any, shape: tuple[int, ...]) -
     return ties(xp, (x == y) | (x != x), g, _EVERY[len(shape)])
 
 
-def _chosen_rule(
+def chosen_rule(
     xp: Any, g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: bool
 ) -> Any:
     if not keepdim:
@@ -1002,7 +1002,7 @@ _min_all = primitive(
 _max_along = primitive(
     "max_along",
     lambda xp, x, indices, dim, keepdim: x.max(axis=dim, keepdims=keepdim),
-    lambda xp, g, indices, x_shape, dim, keepdim: _chosen_rule(
+    lambda xp, g, indices, x_shape, dim, keepdim: chosen_rule(
         xp, g, indices, x_shape, dim, keepdim
     ),
     None,
@@ -1011,7 +1011,7 @@ _max_along = primitive(
 _min_along = primitive(
     "min_along",
     lambda xp, x, indices, dim, keepdim: x.min(axis=dim, keepdims=keepdim),
-    lambda xp, g, indices, x_shape, dim, keepdim: _chosen_rule(
+    lambda xp, g, indices, x_shape, dim, keepdim: chosen_rule(
         xp, g, indices, x_shape, dim, keepdim
     ),
     None,
@@ -1019,7 +1019,7 @@ _min_along = primitive(
 )
 
 
-def _ordered(name: str, input: Any, *, to_bool: bool = True) -> Tensor:
+def ordered(name: str, input: Any, *, to_bool: bool = True) -> Tensor:
     """The argument `input` of an operation that compares elements."""
     x = input if input.__class__ is Tensor else tensor_of(name, input)
     dtype = x._type.dtype
@@ -1073,11 +1073,11 @@ def amax(
         DimensionError: one of `dim` is out of range, or has length 0.
         DTypeError: complex numbers have no order.
     """
-    x = _ordered("amax", input)
+    x = ordered("amax", input)
     given = dim if axis is None else axis
     dims = canonical_dims(given, len(x._shape))
     if 0 in x._shape:
-        _refuse_empty("amax", x, dims, given is not None and given != ())
+        refuse_empty("amax", x, dims, given is not None and given != ())
     y: Tensor = _amax(x, dims, bool(keepdim if keepdims is None else keepdims))
     return y
 
@@ -1121,21 +1121,21 @@ def amin(
         DimensionError: one of `dim` is out of range, or has length 0.
         DTypeError: complex numbers have no order.
     """
-    x = _ordered("amin", input)
+    x = ordered("amin", input)
     given = dim if axis is None else axis
     dims = canonical_dims(given, len(x._shape))
     if 0 in x._shape:
-        _refuse_empty("amin", x, dims, given is not None and given != ())
+        refuse_empty("amin", x, dims, given is not None and given != ())
     y: Tensor = _amin(x, dims, bool(keepdim if keepdims is None else keepdims))
     return y
 
 
-class MaxResult(NamedTuple):
-    """What `max` and `min` along a dimension return.
+class Selected(NamedTuple):
+    """What operations that select elements along a dimension return: `max`, `sort`, `topk`, ...
 
     Attributes:
         values: the elements.
-        indices: where they stand along the dimension, int64; the first of several.
+        indices: where they stand along the dimension, int64.
     """
 
     values: Tensor
@@ -1144,18 +1144,18 @@ class MaxResult(NamedTuple):
 
 def _extreme_along(
     name: str, x: Tensor, dim: Any, keepdim: bool, whole: Any, along: Any
-) -> MaxResult:
+) -> Selected:
     d = _canonical(dim, len(x._shape))
     if 0 in x._shape:
-        _refuse_empty(name, x, (d,), True)
+        refuse_empty(name, x, (d,), True)
     if not x._shape:
-        return MaxResult(whole(x), _plain(x._type, _called(x, "arg" + name)))
+        return Selected(whole(x), _plain(x._type, _called(x, "arg" + name)))
     xp = x._type.xp
     indices = wrap(getattr(xp, "arg" + name)(x._array, axis=d, keepdims=True))
     values: Tensor = along(x, indices, d, keepdim)
     if not keepdim:
         indices = wrap(indices._array.reshape(values._shape))
-    return MaxResult(values, indices)
+    return Selected(values, indices)
 
 
 def _max_samples(make: Maker) -> list[Sample]:
@@ -1218,7 +1218,7 @@ def max(
         return maximum(input, dim)
     if other is not None:
         return maximum(input, other)
-    x = _ordered("max", input)
+    x = ordered("max", input)
     keep = bool(keepdim if keepdims is None else keepdims)
     chosen = dim if axis is None else axis
     if chosen is not None:
@@ -1226,7 +1226,7 @@ def max(
     if keep:
         raise ArgumentTypeError("max(): keepdim needs dim; amax(x, keepdim=True) takes all.")
     if 0 in x._shape:
-        _refuse_empty("max", x, (), False)
+        refuse_empty("max", x, (), False)
     return _max_all(x)
 
 
@@ -1274,7 +1274,7 @@ def min(
         return minimum(input, dim)
     if other is not None:
         return minimum(input, other)
-    x = _ordered("min", input)
+    x = ordered("min", input)
     keep = bool(keepdim if keepdims is None else keepdims)
     chosen = dim if axis is None else axis
     if chosen is not None:
@@ -1282,7 +1282,7 @@ def min(
     if keep:
         raise ArgumentTypeError("min(): keepdim needs dim; amin(x, keepdim=True) takes all.")
     if 0 in x._shape:
-        _refuse_empty("min", x, (), False)
+        refuse_empty("min", x, (), False)
     return _min_all(x)
 
 
@@ -1301,18 +1301,18 @@ def _called(x: Tensor, method: str, **arguments: Any) -> Any:
 
 
 def _position(name: str, input: Any, dim: int | None, keepdim: bool) -> Tensor:
-    x = _ordered(name, input, to_bool=False)
+    x = ordered(name, input, to_bool=False)
     shape = x._shape
     if dim is None:
         if 0 in shape:
-            _refuse_empty(name, x, (), False)
+            refuse_empty(name, x, (), False)
         y = _called(x, name)
         dims = _EVERY[len(shape)]
     else:
         d = _canonical(dim, len(shape))
         dims = (d,) if shape else ()
         if 0 in shape:
-            _refuse_empty(name, x, dims, True)
+            refuse_empty(name, x, dims, True)
         y = _called(x, name, axis=d if shape else None)
     return _plain(x._type, y.reshape(kept_shape(shape, dims)) if keepdim else y)
 

@@ -30,7 +30,16 @@ from ..graph import (
 )
 from ..mode import is_grad_enabled
 from ..namespace import Namespace
-from ..op import Formula, common_device, primitive, promote, public, recorded, tensor_of
+from ..op import (
+    Formula,
+    common_device,
+    face,
+    primitive,
+    promote,
+    public,
+    recorded,
+    tensor_of,
+)
 from ..samples import bad, sample
 from ..tensor import Lifted, Tensor, as_view, canonical_dim, new_tensor, outermost
 from .conversion import clone, to
@@ -99,6 +108,7 @@ def linear(
     affine: bool = False,
     view: bool = False,
     holds_arrays: bool = False,
+    batching: Formula | None = None,
 ) -> Callable[[Any, Any], Tensor]:
     """Declare a rearrangement of one Tensor, with errors in the words of its arguments.
 
@@ -111,11 +121,20 @@ def linear(
         affine: elements may be constants.
         view: the result may share memory with the Tensor.
         holds_arrays: as for `primitive`.
+        batching: as for `primitive`.
 
     Returns:
         A function of the Tensor and the metadata, which it does not check.
     """
-    run = primitive(name, forward, rule, graph=graph, linear=not affine, holds_arrays=holds_arrays)
+    run = primitive(
+        name,
+        forward,
+        rule,
+        graph=graph,
+        linear=not affine,
+        holds_arrays=holds_arrays,
+        batching=batching,
+    )
 
     def apply(input: Any, m: Any) -> Tensor:
         try:
@@ -158,14 +177,14 @@ def _pieces(
         y = array[index]
         edge = None if node is None else output_of(node, number, kind)
         piece = new_tensor(y, kind, y.shape, node is not None, edge)
-        pieces.append(as_view(piece, x, _cut, index, (name, number, "several")))
+        pieces.append(as_view(piece, x, slice_of, index, (name, number, "several")))
     return tuple(pieces)
 
 
 _JOINS: Final[dict[tuple[Any, tuple[bool, ...]], Pullback]] = {}
 
 
-def _joined(
+def joined(
     graph: str,
     cut: Callable[[Namespace, Any, Any, Any], list[Any]],
     tensors: Sequence[Tensor],
@@ -208,7 +227,7 @@ def _picker(place: int) -> Rule:
 # arguments -------------------------------------------------------------------------------------
 
 
-def _integers(name: str, argument: str, value: Any) -> Shape:
+def integers(name: str, argument: str, value: Any) -> Shape:
     """`value` (an int, or a sequence of ints) as a tuple."""
     try:
         if isinstance(value, tuple | list):
@@ -245,7 +264,7 @@ def _required(name: str, argument: str) -> NoReturn:
     raise ArgumentTypeError(f"{name}() missing 1 required positional argument: '{argument}'.")
 
 
-def _tensors(name: str, tensors: Any) -> list[Tensor]:
+def operands(name: str, tensors: Any) -> list[Tensor]:
     """The operands of a joining operation: Tensors of one type."""
     if isinstance(tensors, Tensor) or not isinstance(tensors, list | tuple):
         raise ArgumentTypeError(
@@ -265,7 +284,7 @@ def _tensors(name: str, tensors: Any) -> list[Tensor]:
 
 
 def _not_reshaped(x: Tensor, shape: Any, error: Exception) -> Tensor:
-    raise _reshape_error(x, _integers("reshape", "shape", shape)) from error
+    raise _reshape_error(x, integers("reshape", "shape", shape)) from error
 
 
 def _reshape_error(x: Tensor, shape: Shape) -> Exception:
@@ -298,7 +317,7 @@ def _numpy_reshape(a: Tensor, shape: Any, order: str = "C", *, copy: bool | None
     if order == "C":
         y = reshape(a, shape)
     elif order == "F":
-        wide = _integers("reshape", "shape", shape)
+        wide = integers("reshape", "shape", shape)
         y = _reverse(reshape(_reverse(a, None), wide[::-1]), None)
     else:
         raise ArgumentError(f"reshape: order must be 'C' or 'F' for a Tensor, not {order!r}.")
@@ -344,10 +363,10 @@ def reshape(input: Tensor, shape: Any, *rest: int) -> Tensor:
     if rest:
         shape = (shape, *rest)
     elif shape.__class__ is not tuple:
-        shape = _integers("reshape", "shape", shape)
+        shape = integers("reshape", "shape", shape)
     y = _reshape(input, shape)
     if y._shape != shape and min(shape) < -1:
-        raise _reshape_error(y, _integers("reshape", "shape", shape))
+        raise _reshape_error(y, integers("reshape", "shape", shape))
     return y
 
 
@@ -359,37 +378,48 @@ def reshape(input: Tensor, shape: Any, *rest: int) -> Tensor:
         sample(make.real(2, 3), -1),
         sample(make.real(2, 3), 3, 2),
         sample(make.real(), (1,)),
+        sample(make.real(2, 4), dtypes.int64),
+        sample(make.real(2, 3), dtypes.int16),
     ],
     errors=lambda make: [
         bad(RuntimeError, "is invalid for input of size 6", make.real(2, 3), 4),
-        bad(NotImplementedError, "other dtype", make.real(2, 3), np.dtype("int64")),
+        bad(RuntimeError, "must be divisible by 2 to view", make.real(2, 3), dtypes.complex128),
+        bad(RuntimeError, "cannot be 0 to view Double as", make.real(), dtypes.float32),
     ],
 )
-def view(input: Tensor, shape: Any, *rest: int) -> Tensor:
-    """The same memory, in row-major order, in another shape.
+def view(
+    input: Tensor, shape: Any = None, *rest: int, size: Any = None, dtype: Any = None
+) -> Tensor:
+    """The same memory, in row-major order, in another shape; or its bits as another dtype.
 
     Args:
         input: `(*)`, any dtype.
         shape: the new shape, as a tuple or as several arguments; one -1 stands for what is left.
+            Or a dtype: the last dimension grows or shrinks if its elements are of another size.
+        size: PyTorch's name for `shape`.
+        dtype: its name for a dtype.
 
     Returns:
-        A view of `input`.
+        A view of `input`; through one of another dtype no gradient flows.
 
     Raises:
-        ShapeError: the shape has another number of elements, or needs a copy.
+        ShapeError: the shape has another number of elements, or needs a copy; the last dimension
+            has gaps, or no whole number of the dtype's elements.
     """
+    if shape is None:
+        shape = dtype if size is None else size
     if rest:
         shape = (shape, *rest)
     elif shape.__class__ is not tuple:
         if isinstance(shape, dtypes.dtype | np.dtype | type):
-            raise NotImplementedError(
-                "view(dtype): reading the memory of a Tensor in another dtype is not implemented; "
-                "use x.numpy().view(dtype)."
-            )
-        shape = _integers("view", "size", shape)
+            read_as = face("read_as")
+            assert read_as is not None
+            bits: Tensor = read_as(input, dtypes.to_dtype(shape))
+            return bits
+        shape = integers("view", "size", shape)
     y = _reshape(input, shape)
     if y._shape != shape and min(shape) < -1:
-        raise _reshape_error(y, _integers("view", "size", shape))
+        raise _reshape_error(y, integers("view", "size", shape))
     if not input._array.flags.c_contiguous and y._array.size and y.data_ptr() != input.data_ptr():
         raise ShapeError(
             "view size is not compatible with input tensor's size and stride (at least one "
@@ -492,7 +522,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
         input = tensor_of("unflatten", input)
     shape = input._shape
     at = _dim(dim, len(shape))
-    sizes = _integers("unflatten", "sizes", sizes)
+    sizes = integers("unflatten", "sizes", sizes)
     if not sizes:
         raise ShapeError("unflatten: sizes must be non-empty.")
     if sizes.count(-1) > 1:
@@ -699,7 +729,7 @@ _reverse = linear(
 
 
 @public(
-    methods=("transpose", "swapaxes", "swapdims"),
+    methods=("transpose", "swapdims"),
     numpy={
         "swapaxes": lambda a, axis1, axis2: _transpose(a, (axis1, axis2)),
         "matrix_transpose": lambda x: _matrix_transpose(x),
@@ -729,6 +759,14 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _transpose(input, (dim0, dim1))
 
 
+@public(
+    methods=("swapaxes",),
+    samples=lambda make: [
+        sample(make.real(2, 3), 0, 1),
+        sample(make.real(2, 3, 4), axis0=-1, axis1=0),
+    ],
+    errors=lambda make: [bad(IndexError, "Dimension out of range", make.real(2, 3), 0, 2)],
+)
 def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
     """With two dimensions exchanged; another name for `transpose`."""
     return _transpose(input, (axis0, axis1))
@@ -819,7 +857,7 @@ def _inverse(dims: Shape) -> Shape:
 
 
 def _not_permuted(x: Tensor, dims: Any, error: Exception) -> Tensor:
-    dims = _integers("permute", "dims", dims)
+    dims = integers("permute", "dims", dims)
     if len(dims) != x.ndim:
         raise ShapeError(
             "permute: number of dimensions in the tensor input does not match the length of the "
@@ -881,7 +919,7 @@ def permute(input: Tensor, dims: Any, *rest: int) -> Tensor:
     if rest:
         dims = (dims, *rest)
     elif dims.__class__ is not tuple:
-        dims = _integers("permute", "dims", dims)
+        dims = integers("permute", "dims", dims)
     return _permute(input, dims)
 
 
@@ -919,8 +957,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """
     input = tensor_of("movedim", input)
     ndim = input.ndim
-    sources = _integers("movedim", "source", source)
-    destinations = _integers("movedim", "destination", destination)
+    sources = integers("movedim", "source", source)
+    destinations = integers("movedim", "destination", destination)
     if len(sources) != len(destinations):
         raise ShapeError(
             f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should "
@@ -947,7 +985,7 @@ moveaxis = movedim
 
 
 def _not_expanded(x: Tensor, size: Any, error: Exception) -> Tensor:
-    size = _integers("expand", "size", size)
+    size = integers("expand", "size", size)
     lead = len(size) - x.ndim
     if lead < 0:
         raise ShapeError(
@@ -1017,7 +1055,7 @@ def expand(input: Tensor, size: Any, *rest: int) -> Tensor:
     if rest:
         size = (size, *rest)
     elif size.__class__ is not tuple:
-        size = _integers("expand", "size", size)
+        size = integers("expand", "size", size)
     if -1 in size:
         lead = len(size) - input.ndim
         size = tuple(
@@ -1051,13 +1089,13 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
     ],
     errors=lambda make: [bad(RuntimeError, "The expanded size", make.real(2, 3), (3, 3))],
 )
-def broadcast_to(input: Tensor, shape: Any) -> Tensor:
-    """`input` broadcast to `shape`. A view.
+def broadcast_to(input: Tensor, shape: Any = None, *, size: Any = None) -> Tensor:
+    """`input` broadcast to `shape` (PyTorch's name for it is `size`). A view.
 
     Raises:
         ShapeError: it does not broadcast to that shape.
     """
-    return expand(tensor_of("broadcast_to", input), shape)
+    return expand(tensor_of("broadcast_to", input), shape if size is None else size)
 
 
 _sum_to = linear(
@@ -1097,7 +1135,7 @@ def sum_to_size(input: Tensor, size: Any, *rest: int) -> Tensor:
     Raises:
         ShapeError: it does not.
     """
-    size = (size, *rest) if rest else _integers("sum_to_size", "size", size)
+    size = (size, *rest) if rest else integers("sum_to_size", "size", size)
     shape = input._shape
     lead = len(shape) - len(size)
     if lead < 0 or any(n not in (1, m) for n, m in zip(size, shape[lead:], strict=True)):
@@ -1237,7 +1275,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
     if not arrays:
         if isinstance(tensors, list | tuple) and not tensors:
             raise ArgumentError("cat(): expected a non-empty list of Tensors.")
-        tensors = _tensors("cat", tensors)
+        tensors = operands("cat", tensors)
         lifted = outermost(tensors)
         if lifted is not None:
             return lifted._linear("cat", lambda *parts: cat(parts, dim), tensors)  # type: ignore[no-any-return]
@@ -1260,7 +1298,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
         except Exception as mismatch:
             raise _cat_error(whole, dim, mismatch) from error
         lengths = [x._shape[dim] if x._shape != (0,) else None for x in tensors]
-    return _joined(
+    return joined(
         "CatBackward0", _cut_along, tensors, y, kind, dim if dim >= 0 else dim + y.ndim, lengths
     )
 
@@ -1368,7 +1406,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
                 break
             kind = x._type
     if kind is None:
-        tensors = _tensors("stack", tensors)
+        tensors = operands("stack", tensors)
         lifted = outermost(tensors)
         if lifted is not None:
             return lifted._linear("stack", lambda *parts: stack(parts, dim), tensors)  # type: ignore[no-any-return]
@@ -1383,7 +1421,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
     at = _dim(dim, len(shape) + 1)
     wide = (*(slice(None),) * at, None)
     y = _row_major(kind.xp.concatenate([x._array[wide] for x in tensors], at), kind)
-    return _joined("StackBackward0", _cut_slices, tensors, y, kind, at, len(tensors))
+    return joined("StackBackward0", _cut_slices, tensors, y, kind, at, len(tensors))
 
 
 def _cut_slices(xp: Namespace, g: Any, dim: int, count: int) -> list[Any]:
@@ -1471,7 +1509,7 @@ def column_stack(tensors: Sequence[Tensor]) -> Tensor:
 def _each(name: str, tensors: Any, widen: Callable[[Tensor], Tensor]) -> list[Tensor]:
     if isinstance(tensors, list | tuple) and not tensors:
         raise ShapeError(f"{name} expects a non-empty TensorList.")
-    return [widen(x) for x in _tensors(name, tensors)]
+    return [widen(x) for x in operands(name, tensors)]
 
 
 def _typed(x: Tensor, dtype: Any) -> Tensor:
@@ -1564,8 +1602,8 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     length = tensor._shape[at]
     size = split_size_or_sections
     if isinstance(size, list | tuple):
-        return _split_sizes(tensor, _integers("split", "split_sizes", size), at)
-    (size,) = _integers("split", "split_sizes", size)
+        return _split_sizes(tensor, integers("split", "split_sizes", size), at)
+    (size,) = integers("split", "split_sizes", size)
     if size < 0:
         raise ShapeError(f"split expects split_size be non-negative, but got split_size={size}.")
     if size == 0:
@@ -1645,7 +1683,7 @@ def chunk(
     return _split(input, [*range(size, length, size), length], at, _SPLIT)
 
 
-_cut = linear(
+slice_of = linear(
     "slice",
     lambda xp, x, index: x[index],
     lambda xp, g, x_shape, index: xp.put(g, index, x_shape),
@@ -1681,7 +1719,14 @@ def _numpy_split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[T
         bad(RuntimeError, "at least", make.real(), 2),
     ],
 )
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def tensor_split(
+    input: Tensor,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    *,
+    indices: Any = None,
+    sections: Any = None,
+) -> tuple[Tensor, ...]:
     """The pieces of a Tensor along a dimension: that many, or split before these indices.
 
     Args:
@@ -1689,6 +1734,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         indices_or_sections: how many pieces (the first n % pieces are longer by one), or a list
             of the indices before which to split, as in slices.
         dim: the dimension along which.
+        indices: another name for `indices_or_sections`.
+        sections: likewise.
 
     Returns:
         Views of `input`.
@@ -1698,6 +1745,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         DimensionError: `dim` is out of range.
     """
     input = tensor_of("tensor_split", input)
+    if indices_or_sections is None:
+        indices_or_sections = sections if indices is None else indices
     if not input._shape:
         raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a 0-d.")
     at = _dim(dim, input.ndim)
@@ -1706,16 +1755,16 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     if isinstance(places, Tensor | np.ndarray):
         places = places.tolist()
     if not isinstance(places, list | tuple):
-        (pieces,) = _integers("tensor_split", "indices_or_sections", places)
+        (pieces,) = integers("tensor_split", "indices_or_sections", places)
         if pieces <= 0:
             raise ShapeError(f"number of sections must be larger than 0, got {pieces}.")
         size, longer = divmod(length, pieces)
         places = [i * size + min(i, longer) for i in range(1, pieces)]
-    bounds = [0, *_integers("tensor_split", "indices_or_sections", list(places)), length]
+    bounds = [0, *integers("tensor_split", "indices_or_sections", list(places)), length]
     cuts = [slice(start, end) for start, end in itertools.pairwise(bounds)]
     cuts = [slice(a, max(a, b)) for a, b, _ in (cut.indices(length) for cut in cuts)]
     full = (slice(None),) * at
-    return tuple([_cut(input, (*full, cut)) for cut in cuts])
+    return tuple([slice_of(input, (*full, cut)) for cut in cuts])
 
 
 @public(
@@ -1938,8 +1987,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         DimensionError: a dimension is out of range.
     """
     input = tensor_of("roll", input)
-    by = _integers("roll", "shifts", shifts)
-    along = () if dims is None else _integers("roll", "dims", dims)
+    by = integers("roll", "shifts", shifts)
+    along = () if dims is None else integers("roll", "dims", dims)
     if not by:
         raise ShapeError("roll: `shifts` required.")
     if len(by) != len(along) and (along or len(by) > 1):
@@ -2025,7 +2074,7 @@ def repeat(input: Tensor, repeats: Any, *rest: int) -> Tensor:
         ShapeError: fewer numbers than dimensions, or a negative one.
     """
     repeats = (repeats, *rest) if rest else repeats
-    repeats = _integers("repeat", "repeats", repeats)
+    repeats = integers("repeat", "repeats", repeats)
     if len(repeats) < input.ndim:
         raise ShapeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
@@ -2061,7 +2110,7 @@ def tile(input: Tensor, dims: Any, *rest: int) -> Tensor:
         A copy.
     """
     input = tensor_of("tile", input)
-    repeats = _integers("tile", "dims", (dims, *rest) if rest else dims)
+    repeats = integers("tile", "dims", (dims, *rest) if rest else dims)
     return repeat(input, (1,) * (input.ndim - len(repeats)) + repeats)
 
 

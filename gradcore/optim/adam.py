@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
-
-import numpy as np
+from typing import Any
 
 from ..device import Array, TensorType
-from ..errors import ArgumentError
-from ..tensor import Tensor, wrap
-from .optimizer import Optimizer, check_at_least, check_not_differentiable, zeros_like
+from ..tensor import Tensor
+from .elementwise import Elementwise, checked, decay_of, decayed, move_mean, move_square
+from .optimizer import Update
 
 __all__ = ["Adam", "AdamW"]
-
-_STATE: Final = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
 def _step(
@@ -25,49 +21,32 @@ def _step(
     m: Array,
     v: Array,
     largest: Array | None,
-    lr: float,
+    weight_decay: float,
+    shrink: float,
     beta1: float,
     beta2: float,
+    root: float,
     eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    count: int,
+    rate: float,
 ) -> None:
-    if weight_decay:
-        if decoupled:
-            xp.multiply(p, 1 - lr * weight_decay, p)
-        else:
-            xp.multiply(p, weight_decay, s)
-            g = xp.add(g, s)
-    # m + (1 - beta1) (g - m), as PyTorch's lerp: it stays g where m is g.
-    xp.subtract(g, m, s)
-    xp.multiply(s, 1 - beta1, s)
-    xp.add(m, s, m)
-    xp.multiply(v, beta2, v)
-    xp.multiply(g, g, s)
-    xp.multiply(s, 1 - beta2, s)
-    xp.add(v, s, v)
+    g = decayed(xp, s, p, g, weight_decay, shrink)
+    move_mean(xp, s, m, g, 1 - beta1)
+    move_square(xp, s, v, g, beta2, 1 - beta2)
     if largest is not None:
         v = xp.maximum(largest, v, out=largest)
     xp.sqrt(v, s)
-    xp.divide(s, math.sqrt(1 - beta2**count), s)
+    xp.divide(s, root, s)
     xp.add(s, eps, s)
     xp.divide(m, s, s)
-    xp.multiply(s, lr / (1 - beta1**count), s)
+    xp.multiply(s, rate, s)
     xp.subtract(p, s, p)
 
 
-def _step_amsgrad(
-    xp: Any, s: Array, p: Array, g: Array, m: Array, v: Array, largest: Array, *options: Any
-) -> None:
-    _step(xp, s, p, g, m, v, largest, *options)
+def _step_plain(xp: Any, s: Array, p: Array, g: Array, m: Array, v: Array, *numbers: Any) -> None:
+    _step(xp, s, p, g, m, v, None, *numbers)
 
 
-def _step_plain(xp: Any, s: Array, p: Array, g: Array, m: Array, v: Array, *options: Any) -> None:
-    _step(xp, s, p, g, m, v, None, *options)
-
-
-class Adam(Optimizer):
+class Adam(Elementwise):
     """Adam: steps by running means of the gradient over the root of those of its square.
 
     Args:
@@ -97,6 +76,8 @@ class Adam(Optimizer):
     "On the Convergence of Adam and Beyond", 2018.
     """
 
+    rows = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+
     def __init__(
         self,
         params: Any,
@@ -113,13 +94,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_at_least("learning rate", lr)
-        check_at_least("epsilon value", eps)
-        for number, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ArgumentError(f"Invalid beta parameter at index {number}: {beta}")
-        check_at_least("weight_decay value", weight_decay)
-        check_not_differentiable(differentiable)
+        checked(lr, eps=eps, weight_decay=weight_decay, betas=betas, differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -137,53 +112,24 @@ class Adam(Optimizer):
             },
         )
 
-    def _start(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
-        """The state of a parameter before its first step."""
-        names = _STATE[: 2 + bool(group["amsgrad"])]
-        # All or nothing: where memory does not suffice the next step starts again.
-        state = {"step": wrap(np.zeros((), np.float32))} | {name: zeros_like(p) for name in names}
-        self.state[p].update(state)
-        return self.state[p]
+    def _rows(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return self.rows[: 2 + bool(group["amsgrad"])]
 
-    def _update(self, group: dict[str, Any], p: Tensor, grad: Tensor) -> None:
-        state = self.state[p] or self._start(group, p)
-        steps = state["step"]._array
-        steps += 1
-        beta1, beta2 = group["betas"]
-        g = -grad._array if group["maximize"] else grad._array
-        arrays: tuple[Array, ...] = (
-            p._array,
-            g,
-            state["exp_avg"]._array,
-            state["exp_avg_sq"]._array,
-        )
-        step = _step_plain
-        if group["amsgrad"]:
-            arrays = (*arrays, state["max_exp_avg_sq"]._array)
-            step = _step_amsgrad
-        options = (
-            float(group["lr"]),
-            beta1,
-            beta2,
-            group["eps"],
-            group["weight_decay"],
-            group["decoupled_weight_decay"],
-            int(steps),
-        )
-        type = p._type
-        if type.dtype.is_complex:
-            # As PyTorch does: real and imaginary part are two parameters.
-            type = TensorType(type.device, type.dtype.to_real())
-            self._apply(step, type, tuple([a.real for a in arrays]), *options)
-            self._apply(step, type, tuple([a.imag for a in arrays]), *options)
-        else:
-            self._apply(step, type, arrays, *options)
+    def _formula(self, group: dict[str, Any]) -> Update:
+        return _step if group["amsgrad"] else _step_plain
+
+    def _numbers(
+        self, group: dict[str, Any], state: dict[str, Any], count: int
+    ) -> tuple[float, ...]:
+        lr, (beta1, beta2) = float(group["lr"]), group["betas"]
+        root = math.sqrt(1 - beta2**count)
+        return (*decay_of(group), beta1, beta2, root, group["eps"], lr / (1 - beta1**count))
 
     def _update_together(
         self, group: dict[str, Any], type: TensorType, parameters: list[Tensor], kernels: Any
     ) -> bool:
         update = kernels.ADAM_AMSGRAD if group["amsgrad"] else kernels.ADAM
-        names = _STATE[: 2 + bool(group["amsgrad"])]
+        names = self._rows(group)
         rows: list[tuple[Array, ...]] = []
         counters = []
         by_count: dict[int, dict[int, Array]] = {}
@@ -201,27 +147,26 @@ class Adam(Optimizer):
                 rows.append((p._array, *[state[name]._array for name in names]))
         step = self._steps_of(update, group, type, kernels)
         for count, gradients in by_count.items():
-            step(rows, gradients, _numbers(group, count))
+            step(rows, gradients, _kernel_numbers(group, count))
         for counter, count in counters:
             counter.fill(count)
         return True
 
 
-def _numbers(group: dict[str, Any], count: int) -> tuple[float, ...]:
+def _kernel_numbers(group: dict[str, Any], count: int) -> tuple[float, ...]:
     """The options of the kernels for Adam, in their order, in step number `count`."""
-    lr, weight_decay = float(group["lr"]), group["weight_decay"]
     beta1, beta2 = group["betas"]
-    decoupled = group["decoupled_weight_decay"]
+    weight_decay, shrink = decay_of(group)
     return (
         -1.0 if group["maximize"] else 1.0,
-        1 - lr * weight_decay if decoupled else 1.0,
-        0.0 if decoupled else weight_decay,
+        shrink,
+        weight_decay,
         1 - beta1,
         beta2,
         1 - beta2,
         math.sqrt(1 - beta2**count),
         group["eps"],
-        lr / (1 - beta1**count),
+        float(group["lr"]) / (1 - beta1**count),
     )
 
 

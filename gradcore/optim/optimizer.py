@@ -101,6 +101,8 @@ class Optimizer:
         self.__dict__.update(state)
         self._forget()
 
+    _has_stepped = False  # a learning rate scheduler warns where it goes first
+
     def _forget(self) -> None:
         """Start without what is only kept to be faster."""
         self._scratch = _Scratch()
@@ -230,6 +232,7 @@ class Optimizer:
             What `closure` returned, or None.
         """
         loss = None
+        self._has_stepped = True
         if closure is not None:
             with enable_grad():
                 loss = closure()
@@ -378,14 +381,19 @@ class Optimizer:
         self.__setstate__({"state": state, "param_groups": saved})
 
 
+_NUMBERS: Final = frozenset({"step", "mu_product", "eta", "mu"})
+
+
 def _cast(key: str, value: Any, p: Tensor) -> Any:
     """A copy of a value of the state, where it is a Tensor as `p` has its values."""
     if isinstance(value, Tensor):
-        # The number of steps stays what it is: float16 cannot count beyond 2048. It is counted on
+        # Numbers of all elements stay what they are: float16 cannot count beyond 2048. They are on
         # the host, so that a step need not wait for the device.
-        if key == "step":
+        if key in _NUMBERS:
             return copy.deepcopy(value.detach()).cpu()
         return copy.deepcopy(value.detach()).to(p._type.device, p._type.dtype)
+    if isinstance(value, list):
+        return [_cast(key, v, p) for v in value]
     return copy.deepcopy(value)
 
 

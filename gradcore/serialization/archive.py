@@ -164,6 +164,9 @@ def writer(obj: Any) -> Callable[[Any], None]:
         if isinstance(value, Tensor):
             device = str(value.device)
             entry = {"kind": "Tensor", "requires_grad": value.requires_grad, "device": device}
+            role = getattr(value, "_role", None)
+            if role is not None:
+                entry["role"] = role
             holders[_Source(value._array, device, place.name())] = entry
         elif is_host_array(value):
             if value.dtype.hasobject:
@@ -269,7 +272,7 @@ def read(file: Any, name: str, where: Where) -> Any:
                 there = moved[part.name, device] = where(memory[part.name], device)
             if there is not memory[part.name]:
                 array = _part_of(there, part)
-        placed[number] = wrap(array, entry["requires_grad"]) if "device" in entry else array
+        placed[number] = _tensor(array, entry) if "device" in entry else array
     with blaming(name):
         return build(objects, placed, contents["value"])
 
@@ -352,6 +355,13 @@ def _part_of(memory: Array, part: _Part) -> Array:
     device, a = type_of(memory).device, part.array
     make = lambda module: view(memory, a.dtype, a.shape, a.strides, part.offset)
     return device.backend.on(device, make)
+
+
+def _tensor(array: Array, entry: dict[str, Any]) -> Tensor:
+    t = wrap(array, entry["requires_grad"])
+    if "role" in entry:
+        t._role = str(entry["role"])
+    return t
 
 
 def _check_tensor(entry: dict[str, Any], array: HostArray) -> None:

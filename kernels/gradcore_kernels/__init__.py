@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from gradcore_kernels import (
     cross_entropy,
+    decompositions,
     functions,
     indexing,
     means,
@@ -17,8 +18,10 @@ from gradcore_kernels import (
     norms,
     optim,
     random,
+    scatter,
     softmax,
     sums,
+    windows,
 )
 from gradcore_kernels.compilation import precompile
 from gradcore_kernels.elementwise import Elementwise
@@ -54,18 +57,29 @@ __all__ = [
 FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "amax": sums.amax,
     "amin": sums.amin,
+    "avg_pool": windows.mean,
+    "avg_pool_backward": windows.mean_backward,
     "batch_norm": normalization.batch_norm,
+    "col2im": windows.add_up,
     "cross_entropy": cross_entropy.cross_entropy,
     "dropout": dropout,
     "embedding": indexing.embedding,
     "index": indexing.getitem,
     "index_add": indexing.index_add,
+    "index_copy": scatter.index_copy,
+    "index_reduce": scatter.index_reduce,
     "index_select": indexing.getitem,
     "layer_norm": normalization.layer_norm,
     "log_softmax": softmax.log_softmax,
+    "linalg_cholesky_ex": decompositions.cholesky,
+    "linalg_lu_factor_ex": decompositions.lu,
     "logsumexp": softmax.logsumexp,
+    "lu_order": decompositions.order,
     "max": sums.amax,
     "max_along": sums.max_along,
+    "max_pool": windows.largest,
+    "max_pool_backward": windows.put_back,
+    "max_pool_values": windows.largest_alone,
     "mean": sums.mean,
     "min": sums.amin,
     "min_along": sums.min_along,
@@ -74,9 +88,13 @@ FORWARD: Final[dict[str, Callable[..., Any]]] = {
     "prod": sums.prod,
     "repeat_interleave": indexing.repeat,
     "rms_norm": normalization.rms_norm,
+    "scatter": scatter.scatter,
     "scatter_add": indexing.scatter_add,
+    "scatter_reduce": scatter.scatter_reduce,
+    "scatter_value": scatter.scatter_value,
     "soft_cross_entropy": cross_entropy.soft_cross_entropy,
     "softmax": softmax.softmax,
+    "solve_triangular": decompositions.solve_triangular,
     "std": sums.std,
     "sum": sums.sum,
     "var": sums.var,
@@ -125,6 +143,7 @@ def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
     """Return each kernel with the dtypes of its type letters, once for each choice of dtypes."""
     modules = (
         cross_entropy,
+        decompositions,
         functions,
         indexing,
         means,
@@ -132,7 +151,9 @@ def every_kernel() -> list[tuple[Kernel | RawKernel, dict[str, str]]]:
         norms,
         optim,
         random,
+        scatter,
         softmax,
         sums,
+        windows,
     )
     return [listed for module in modules for listed in module.kernels()]

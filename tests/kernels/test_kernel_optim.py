@@ -28,6 +28,18 @@ CASES = [
 # One of each kernel.
 KERNELS = [CASES[1], CASES[2], CASES[5], CASES[6]]
 
+# These have no kernels of their own.
+OTHERS = [
+    ("RMSprop", {"momentum": 0.5, "centered": True, "weight_decay": 0.1, "maximize": True}),
+    ("Adagrad", {"lr_decay": 0.1, "initial_accumulator_value": 0.5}),
+    ("Adadelta", {"weight_decay": 0.1}),
+    ("Adamax", {}),
+    ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {"betas": (0.8, 0.9)}),
+    ("Rprop", {}),
+    ("ASGD", {"t0": 1, "lambd": 0.1}),
+]
+
 # Views of 1100 numbers.
 FLAT = {
     "0-d": lambda a: a[5:6].reshape(()),
@@ -90,7 +102,7 @@ def assert_same_state(optimizer, reference, tolerance):
         for key, value in values.items():
             mine = ours["state"][number][key]
             assert mine.dtype is value.dtype
-            assert mine.is_cuda == (key != "step")
+            assert mine.is_cuda == (key not in ("step", "mu_product", "eta", "mu"))
             np.testing.assert_allclose(
                 mine.cpu().numpy(), value.cpu().numpy(), rtol=tolerance, atol=tolerance
             )
@@ -112,6 +124,28 @@ def exact(device):
 @pytest.mark.parametrize("case", CASES)
 def test_steps_in_float64_are_those_of_the_cpu(case, exact):
     assert_trained_alike(case, np.float64, exact)
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_steps_without_a_kernel_are_those_of_the_cpu(case):
+    assert_trained_alike(case, np.complex128, 1e-13, layouts=STRIDED, skips=[()] * 6)
+
+
+def test_lbfgs_steps_as_on_the_cpu():
+    found = []
+    for device in ("cpu", "cuda"):
+        p = gd.tensor([[3.0], [-2.0]], dtype=gd.float64, device=device, requires_grad=True)
+        optimizer = gd.optim.LBFGS([p], max_iter=4, line_search_fn="strong_wolfe")
+
+        def closure(p=p):
+            p.grad = None
+            loss = p.cosh().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        found.append(p.tolist())
+    np.testing.assert_allclose(*found, rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
