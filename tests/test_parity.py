@@ -62,6 +62,10 @@ REFUSED_HERE = {
         "NumPy has no half precision complex numbers",
     ),
     ("linalg.det", "float16"): "PyTorch has it for empty matrices only",
+    **{
+        ("affine_grid_generator", t): "places are real numbers"
+        for t in ("uint8", "int32", "int64", "complex64", "complex128")
+    },
     ("nn.functional.interpolate", "uint8"): "PyTorch has weights of whole numbers for it",
     ("matmul", "bool"): "PyTorch has it for empty inner dimensions only",
 }
@@ -238,6 +242,9 @@ DIFFERENT_NAMES = {
     "fft.ihfftn": "one node, where PyTorch conjugates",
     "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
     "channel_shuffle": "composite",
+    "affine_grid_generator": "composite",
+    "grid_sampler": "composite",
+    "instance_norm": "group_norm",
     "nn.functional.affine_grid": "composite",
     "nn.functional.embedding_bag": "composite for means and maxima",
     "nn.functional.multi_head_attention_forward": "composite",
@@ -279,6 +286,8 @@ CAST_TO_REAL = dict.fromkeys(
 NOT_IN_PYTORCH = {
     ("dist", 5): "PyTorch's double backward fails for p = 0",
     **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
+    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
+    ("dist", 5): "PyTorch's double backward fails for p = 0",
     **dict.fromkeys(
         [("cdist", number) for number in range(9)]
         + [("nn.functional.pdist", number) for number in range(6)],

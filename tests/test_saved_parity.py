@@ -39,8 +39,10 @@ STRICTER = {
     "stft": "the window, which PyTorch copies",
     "special.ndtr": "the operand, not what PyTorch makes of it",
     "take_along_dim": "the index, which PyTorch broadcasts",
+    "affine_grid_generator": "the places without a map",
     "nn.functional.affine_grid": "the places without a map",
     "nn.functional.group_norm": "mean and variance, of which PyTorch keeps what is wanted",
+    "instance_norm": "the weight, of which PyTorch keeps a copy per sample",
     "nn.functional.instance_norm": "the weight, of which PyTorch keeps a copy per sample",
 }
 """What gradcore saves where PyTorch saves something else, or nothing."""
@@ -67,6 +69,7 @@ LESS = {
 }
 """What is freed in PyTorch only."""
 
+BACKWARD_FAILS = {"floor_divide", "linalg.cond", "scatter_add", "vander"}
 BACKWARD_FAILS = {"floor_divide", "heaviside", "scatter_add"}
 BACKWARD_FAILS = {
     *("floor_divide", "scatter_add", "bincount", "histogram"),
@@ -76,7 +79,6 @@ BACKWARD_FAILS = {"floor_divide", "scatter", "scatter_add"}
 BACKWARD_FAILS = {"floor_divide", "geqrf", "scatter_add"}
 BACKWARD_FAILS = {"floor_divide", "scatter_add", "vander"}
 BACKWARD_FAILS = {"floor_divide", "heaviside", "igamma", "igammac", "scatter_add", "special.zeta"}
-BACKWARD_FAILS = {"floor_divide", "linalg.cond", "scatter_add", "vander"}
 
 PATHS = sorted(
     path
