@@ -123,6 +123,8 @@ DIFFERENT_NAMES = {
     "nn.functional.adaptive_avg_pool1d": "one node, where PyTorch adds a dimension",
     "nn.functional.adaptive_avg_pool2d": "a mean in PyTorch for one element",
     "nn.functional.adaptive_avg_pool3d": "a mean in PyTorch for one element",
+    "adaptive_max_pool1d": "one node, where PyTorch adds a dimension",
+    "conv_tbc": "composite",
     "nn.functional.adaptive_max_pool1d": "one node, where PyTorch adds a dimension",
     "nn.functional.adaptive_max_pool1d_with_indices": "one node, where PyTorch adds a dimension",
     "nn.functional.avg_pool1d": "one node, where PyTorch adds a dimension",
