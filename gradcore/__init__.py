@@ -105,6 +105,7 @@ if _typing.TYPE_CHECKING:
     from .ops.elementwise import *
     from .ops.gradient import *
     from .ops.inverse import *
+    from .ops.least_squares import *
     from .ops.matrix_exp import *
     from .ops.matrix_norm import *
     from .ops.matrix_product import *

@@ -3,6 +3,7 @@
 from .errors import LinAlgError
 from .ops.factorization import householder_product, lu, lu_factor, lu_factor_ex, lu_solve, qr
 from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
+from .ops.least_squares import lstsq, pinv
 from .ops.matrix_exp import matrix_exp
 from .ops.matrix_norm import _linalg_norm as norm
 from .ops.matrix_norm import _vector_norm as vector_norm
@@ -30,6 +31,7 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "lstsq",
     "lu",
     "lu_factor",
     "lu_factor_ex",
@@ -41,6 +43,7 @@ __all__ = [
     "matrix_rank",
     "multi_dot",
     "norm",
+    "pinv",
     "qr",
     "slogdet",
     "solve",

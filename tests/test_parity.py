@@ -284,6 +284,8 @@ CAST_TO_REAL = dict.fromkeys(
 NOT_IN_PYTORCH = {
     ("dist", 5): "PyTorch's double backward fails for p = 0",
     **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
+    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
+    ("dist", 5): "PyTorch's double backward fails for p = 0",
     **dict.fromkeys(
         [("cdist", number) for number in range(9)]
         + [("nn.functional.pdist", number) for number in range(6)],

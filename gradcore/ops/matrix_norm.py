@@ -386,7 +386,7 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     return y
 
 
-def _tolerance(name: str, value: Any, x: Tensor, default: float | None) -> Any:
+def _tolerance(name: str, value: Any, default: float | None) -> Any:
     """`value`, or the default for None; a Tensor is checked.
 
     Raises:
@@ -401,25 +401,23 @@ def _tolerance(name: str, value: Any, x: Tensor, default: float | None) -> Any:
     return value
 
 
-def cut_off(name: str, x: Tensor, largest: Tensor, atol: Any, rtol: Any) -> Tensor:
-    """The value from which on singular values count: max(atol, rtol * largest), `(*, 1)`.
+def tolerances(name: str, x: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
+    """The absolute and the relative size up to which singular values of `x` are taken for 0.
 
-    By default `rtol` is eps * max(m, n), or 0 where `atol` is given and positive.
+    By default the second is eps * max(m, n), or 0 where the first is positive.
+
+    Raises:
+        DTypeError: one is complex.
     """
     eps = float(np.finfo(x._type.numpy).eps) * max(x._shape[-2:])
-    absolute = _tolerance(f"{name}: atol", atol, x, 0.0)
-    relative = _tolerance(f"{name}: rtol", rtol, x, None)
+    absolute = _tolerance(f"{name}: atol", atol, 0.0)
+    relative = _tolerance(f"{name}: rtol", rtol, None)
     if relative is None:
         if isinstance(absolute, Tensor):
             relative = where(absolute > 0, 0.0, eps)
         else:
             relative = 0.0 if absolute > 0 else eps
-    columns = [
-        t.unsqueeze(-1) if isinstance(t, Tensor) else t for t in (absolute, relative, largest)
-    ]
-    scaled = columns[1] * columns[2]
-    y: Tensor = recorded.maximum(scaled, columns[0])
-    return y
+    return absolute, relative
 
 
 @public(
@@ -483,5 +481,8 @@ def matrix_rank(
     if 0 in x._shape[-2:]:
         return x.new_zeros(x._shape[:-2], dtype=dtypes.int64)
     s = eigvalsh(square("linalg.eigh", x)).abs() if hermitian else singular_values(x)
-    limit = cut_off("torch.linalg.matrix_rank", x, amax(s, -1), tol if atol is None else atol, rtol)
-    return (s > limit).sum(-1)
+    absolute, relative = tolerances(
+        "torch.linalg.matrix_rank", x, tol if atol is None else atol, rtol
+    )
+    limit = recorded.maximum(relative * amax(s, -1), absolute)
+    return (s > limit.unsqueeze(-1)).sum(-1)

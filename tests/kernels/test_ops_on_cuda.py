@@ -71,6 +71,7 @@ def over(cases):
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     *("repeat_interleave", "nn.functional.embedding_bag"),  # the longest bag
+    *("allclose", "equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     "repeat_interleave",
     # Whether it succeeded, or how often to square.
     *(f"linalg.{name}" for name in ("cholesky", "cholesky_ex", "lu_factor", "lu_factor_ex")),
