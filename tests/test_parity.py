@@ -295,6 +295,7 @@ NOT_IN_PYTORCH = {
     ("vander", 1): "PyTorch writes into what it has saved",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
+    ("instance_norm", 0): "PyTorch's double backward fails without a weight",
     ("nn.functional.group_norm", 3): "PyTorch's double backward fails without a weight",
     **{("nn.functional.embedding_bag", n): "PyTorch's has no second derivative" for n in range(8)},
     ("nn.functional.multi_head_attention_forward", 1): "PyTorch's flash attention has no second",
