@@ -269,11 +269,9 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Args:
         input: any shape.
-        inplace: must be False.
+        inplace: write the result into `input`.
     """
-    if inplace:
-        _activation.out_of_place("relu", inplace)
-    return _relu(input)
+    return relu_(input) if inplace else _relu(input)
 
 
 def _implicit_dim(name: str, input: Tensor) -> int:
