@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from ..inplace import write
 from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
@@ -265,10 +266,10 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Args:
         input: any shape.
-        inplace: must be False.
+        inplace: whether it is written into `input`, which is returned.
     """
     if inplace:
-        _activation.out_of_place("relu", inplace)
+        return write(input, _relu)
     return _relu(input)
 
 
