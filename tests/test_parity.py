@@ -123,6 +123,8 @@ DIFFERENT_NAMES = {
     "nn.functional.adaptive_avg_pool1d": "one node, where PyTorch adds a dimension",
     "nn.functional.adaptive_avg_pool2d": "a mean in PyTorch for one element",
     "nn.functional.adaptive_avg_pool3d": "a mean in PyTorch for one element",
+    "adaptive_max_pool1d": "one node, where PyTorch adds a dimension",
+    "conv_tbc": "composite",
     "nn.functional.adaptive_max_pool1d": "one node, where PyTorch adds a dimension",
     "nn.functional.adaptive_max_pool1d_with_indices": "one node, where PyTorch adds a dimension",
     "nn.functional.avg_pool1d": "one node, where PyTorch adds a dimension",
@@ -284,8 +286,6 @@ CAST_TO_REAL = dict.fromkeys(
 NOT_IN_PYTORCH = {
     ("dist", 5): "PyTorch's double backward fails for p = 0",
     **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
-    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
-    ("dist", 5): "PyTorch's double backward fails for p = 0",
     **dict.fromkeys(
         [("cdist", number) for number in range(9)]
         + [("nn.functional.pdist", number) for number in range(6)],
@@ -295,6 +295,7 @@ NOT_IN_PYTORCH = {
     ("vander", 1): "PyTorch writes into what it has saved",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
+    ("instance_norm", 0): "PyTorch's double backward fails without a weight",
     ("nn.functional.group_norm", 3): "PyTorch's double backward fails without a weight",
     **{("nn.functional.embedding_bag", n): "PyTorch's has no second derivative" for n in range(8)},
     ("nn.functional.multi_head_attention_forward", 1): "PyTorch's flash attention has no second",
