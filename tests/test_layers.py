@@ -80,3 +80,27 @@ def test_running_statistics_of_instance_norm(torch):
     a = F.instance_norm(gd.tensor(x), *ours, use_input_stats=False)
     b = torch.nn.functional.instance_norm(torch.tensor(x), *theirs, use_input_stats=False)
     np.testing.assert_allclose(a.numpy(), b.numpy())
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("norm_type", [2.0, 1.0])
+def test_rows_of_embeddings_are_shortened_in_place(torch, norm_type):
+    table, index = np.random.default_rng(0).standard_normal((5, 3)), np.array([3, 1, 3])
+    ours = gd.tensor(table, requires_grad=True)
+    theirs = torch.tensor(table, requires_grad=True)
+    a = F.embedding(gd.tensor(index), ours, max_norm=1.0, norm_type=norm_type)
+    b = torch.nn.functional.embedding(
+        torch.tensor(index), theirs, max_norm=1.0, norm_type=norm_type
+    )
+    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy())
+    np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy())
+    a.sum().backward()
+    b.sum().backward()
+    np.testing.assert_array_equal(ours.grad.numpy(), theirs.grad.numpy())
+
+
+def test_a_pixel_that_is_nan_reaches_only_its_neighbours():
+    x = gd.ones(1, 1, 1, 40)
+    x[0, 0, 0, 20] = np.nan
+    y = F.interpolate(x, (1, 60), mode="bilinear")
+    assert 0 < int(gd.isnan(y).sum()) <= 4

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import functional, utils
+from . import functional, init, utils
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from .module import Module
 from .parameter import Buffer, Parameter
@@ -17,5 +17,6 @@ __all__ = [
     "ParameterList",
     "Sequential",
     "functional",
+    "init",
     "utils",
 ]

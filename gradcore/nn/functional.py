@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ..inplace import write
 from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
 from ..ops.activation import elu, gelu, leaky_relu, logsigmoid, silu, softplus
+from ..ops.attention import multi_head_attention_forward
 from ..ops.channel_norm import group_norm, instance_norm, local_response_norm
 from ..ops.convolution import (
     conv1d,
@@ -27,19 +27,15 @@ from ..ops.dropout import (
     dropout2d,
     dropout3d,
     feature_alpha_dropout,
-from ..ops.dropout import dropout
+)
+from ..ops.embedding import embedding_bag
 from ..ops.fractional_pooling import (
     fractional_max_pool2d,
     fractional_max_pool2d_with_indices,
     fractional_max_pool3d,
     fractional_max_pool3d_with_indices,
 )
-from ..ops.layer import (
-    embedding,
-    linear,
-    one_hot,
-    scaled_dot_product_attention,
-)
+from ..ops.layer import embedding, linear, one_hot, scaled_dot_product_attention
 from ..ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -63,6 +59,7 @@ from ..ops.margin_loss import (
     soft_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+)
 from ..ops.max_pooling import (
     adaptive_max_pool1d,
     adaptive_max_pool1d_with_indices,
@@ -95,11 +92,9 @@ from ..ops.pooling import (
 )
 from ..ops.product import bilinear
 from ..ops.resample import interpolate, upsample, upsample_bilinear, upsample_nearest
+from ..ops.sampling import affine_grid, grid_sample
 from ..ops.shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
-from ..ops.similarity import (
-    cosine_similarity,
-    pairwise_distance,
-)
+from ..ops.similarity import cosine_similarity, pairwise_distance
 from ..ops.smooth import (
     celu,
     celu_,
@@ -135,13 +130,14 @@ __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
-    "alpha_dropout",
     "adaptive_max_pool1d",
     "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "affine_grid",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -168,15 +164,17 @@ __all__ = [
     "elu",
     "elu_",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
-    "gaussian_nll_loss",
     "fractional_max_pool2d",
     "fractional_max_pool2d_with_indices",
     "fractional_max_pool3d",
     "fractional_max_pool3d_with_indices",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -201,7 +199,6 @@ __all__ = [
     "lp_pool2d",
     "lp_pool3d",
     "margin_ranking_loss",
-    "mish",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
@@ -211,7 +208,9 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -266,10 +265,10 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Args:
         input: any shape.
-        inplace: whether it is written into `input`, which is returned.
+        inplace: must be False.
     """
     if inplace:
-        return write(input, _relu)
+        _activation.out_of_place("relu", inplace)
     return _relu(input)
 
 

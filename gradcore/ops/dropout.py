@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Final
 
 from ..device import is_array
@@ -50,14 +49,16 @@ def _channels(x: Tensor) -> tuple[int, ...]:
     return x._shape[:2] + (1,) * (x.ndim - 2)
 
 
-_SAMPLES: Final[Callable[[Maker], list[Sample]]] = lambda make: [
-    sample(make.real(2, 3, 2), 0.0),
-    sample(make.real(2, 3, 2), 1.0, True),
-    sample(make.real(2, 3, 2), 0.3, False),
-]
-_ERRORS: Final[Callable[[Maker], list[Bad]]] = lambda make: [
-    bad(ValueError, "has to be between 0 and 1", make.real(1, 2, 3), 1.5),
-]
+def _samples(make: Maker) -> list[Sample]:
+    return [
+        sample(make.real(2, 3, 2), 0.0),
+        sample(make.real(2, 3, 2), 1.0, True),
+        sample(make.real(2, 3, 2), 0.3, False),
+    ]
+
+
+def _errors(make: Maker) -> list[Bad]:
+    return [bad(ValueError, "has to be between 0 and 1", make.real(1, 2, 3), 1.5)]
 
 
 @public(
@@ -118,6 +119,12 @@ def _feature_dropout(name: str, x: Tensor, p: float, training: bool, inplace: bo
     return x.mul_(factors) if inplace else x * factors
 
 
+def of_features(name: str, input: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
+    """Dropout of whole channels, of `(n, channels, *)`."""
+    _check(name, p)
+    return _feature_dropout(name, tensor_of(name, input), p, training, inplace)
+
+
 def _without_batch(
     name: str, x: Tensor, p: float, training: bool, inplace: bool, ndim: int
 ) -> Tensor:
@@ -132,8 +139,8 @@ def _without_batch(
 
 @public(
     path="nn.functional.dropout1d",
-    samples=lambda make: [*_SAMPLES(make), sample(make.real(2, 3), 1.0)],
-    errors=lambda make: [*_ERRORS(make), bad(RuntimeError, "Expected 2D or 3D", make.real(2))],
+    samples=lambda make: [*_samples(make), sample(make.real(2, 3), 1.0)],
+    errors=lambda make: [*_errors(make), bad(RuntimeError, "Expected 2D or 3D", make.real(2))],
 )
 def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
@@ -175,7 +182,7 @@ def _warn(name: str, x: Tensor, expected: tuple[int, int]) -> None:
 @public(
     path="nn.functional.dropout2d",
     samples=lambda make: [sample(make.real(1, 2, 2, 1), p) for p in (0.0, 1.0)],
-    errors=_ERRORS,
+    errors=_errors,
 )
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
@@ -215,7 +222,7 @@ def dropout2d(
         *(sample(make.real(1, 2, 2, 1, 2), p) for p in (0.0, 1.0)),
         sample(make.real(2, 1, 1, 2), 1.0),
     ],
-    errors=_ERRORS,
+    errors=_errors,
 )
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
@@ -258,7 +265,7 @@ def _alpha(x: Tensor, shape: tuple[int, ...], p: float, inplace: bool) -> Tensor
     return x.mul_(factor).add_(shift) if inplace else x * factor + shift
 
 
-@public(path="nn.functional.alpha_dropout", samples=_SAMPLES, errors=_ERRORS)
+@public(path="nn.functional.alpha_dropout", samples=_samples, errors=_errors)
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
@@ -283,7 +290,7 @@ def alpha_dropout(
     return _alpha(x, x._shape, p, inplace)
 
 
-@public(path="nn.functional.feature_alpha_dropout", samples=_SAMPLES, errors=_ERRORS)
+@public(path="nn.functional.feature_alpha_dropout", samples=_samples, errors=_errors)
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:

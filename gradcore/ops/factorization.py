@@ -131,18 +131,25 @@ _lu = primitive(
 
 def _ordered(xp: Any, pivots: Array, m: int) -> Array:
     """The rows in the order that the exchanges of `pivots` bring them to."""
-    rows = np.tile(np.arange(m), (*pivots.shape[:-1], 1))
-    for place in np.ndindex(*pivots.shape[:-1]):
+    if pivots.size and (pivots.min() < 1 or pivots.max() > m):
+        raise ArgumentError(
+            "pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive, but they are "
+            f"from {pivots.min()} to {pivots.max()}, of {m} rows. Did you properly pass the result "
+            "of lu_factor?"
+        )
+    count, k = math.prod(pivots.shape[:-1]), pivots.shape[-1]
+    if count == 1:  # a list is faster than columns of one row
         order = list(range(m))
-        for i, pivot in enumerate(pivots[place].tolist()):
-            if not 0 < pivot <= m:
-                raise ArgumentError(
-                    f"pivots passed to lu_unpack must be between 1 and LU.size(-2) inclusive, "
-                    f"but one is {pivot} of {m}. Did you properly pass the result of lu_factor?"
-                )
+        for i, pivot in enumerate(pivots.reshape(-1).tolist()):
             order[i], order[pivot - 1] = order[pivot - 1], order[i]
-        rows[place] = order
-    return rows
+        return np.array(order).reshape(*pivots.shape[:-1], m)
+    rows = np.tile(np.arange(m), (count, 1))
+    at = pivots.reshape(count, k) - 1
+    each = np.arange(count)
+    for i in range(k):
+        place = (each, at[:, i])
+        rows[:, i], rows[place] = rows[place], rows[:, i].copy()
+    return rows.reshape(*pivots.shape[:-1], m)
 
 
 _order = primitive("lu_order", _ordered, None, batching=leading)

@@ -13,7 +13,7 @@ from .. import dtypes
 from ..batching.array import bottom
 from ..device import Array
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
-from ..mode import checked_indices
+from ..mode import checked_indices, no_grad
 from ..op import common_device, operand, primitive, public, recorded
 from ..samples import bad, sample
 from ..tensor import Tensor, wrap
@@ -281,8 +281,8 @@ def embedding(
             `gradcore.debug.check_indices`; else numbers wrap around.
         weight: `(n, size)`.
         padding_idx: a row that gets no gradient; counted from the end if negative.
-        max_norm: must be None.
-        norm_type: not used.
+        max_norm: rows that are looked up and longer are shortened to it, in place.
+        norm_type: the exponent of the norm for that.
         scale_grad_by_freq: divide a row's gradient by how often it was looked up.
         sparse: must be False.
 
@@ -304,8 +304,8 @@ def embedding(
             "embedding: Expected tensor for argument #1 'indices' to have one of the following "
             f"scalar types: Long, Int; but got {rows.dtype} instead."
         )
-    if max_norm is not None or sparse:
-        raise NotImplementedError("embedding: max_norm and sparse are not implemented yet.")
+    if sparse:
+        raise NotImplementedError("embedding: sparse gradients are not implemented.")
     common_device("embedding", (rows, w))
     n = w._shape[0]
     if padding_idx is not None and not -n <= padding_idx < n:
@@ -320,7 +320,19 @@ def embedding(
             f"embedding: index out of range in self: weight has {n} rows, and input goes from "
             f"{seen.min()} to {seen.max()}."
         )
+    if max_norm is not None:
+        _shorten(w, rows, max_norm, norm_type)
     return _embedding(w, index, padding_idx, scale_grad_by_freq)
+
+
+def _shorten(weight: Tensor, rows: Tensor, max_norm: float, norm_type: float) -> None:
+    """Bring the rows that are looked up to this norm at most."""
+    with no_grad():
+        found = weight[rows]
+        size = found.norm(norm_type, -1, True)
+        # PyTorch adds 1e-7 as well.
+        factor = recorded.where(size > max_norm, max_norm / (size + 1e-7), 1.0)
+        weight[rows] = found * factor
 
 
 _INDICES: Final = frozenset({dtypes.int64, dtypes.int32})
@@ -401,6 +413,7 @@ def _one_hot(module: Any, index: Array, num_classes: int) -> Array:
         sample(make.real(2, 3, 4), make.real(2, 5, 4), make.real(2, 5, 6), make.real(3, 5)),
         sample(make.real(3, 4), make.real(5, 4), make.real(5, 2), make.integers(1, 2, 3, 5) > 0),
         sample(make.real(3, 4), make.real(5, 4), make.real(5, 2), scale=0.3),
+        sample(make.real(4, 2, 3), make.real(2, 3, 3), make.real(1, 3, 2), enable_gqa=True),
     ],
     errors=lambda make: [
         bad(
@@ -412,6 +425,17 @@ def _one_hot(module: Any, index: Array, num_classes: int) -> Array:
             make.real(3, 3),
             is_causal=True,
         ),
+        bad(RuntimeError, "at least 2", *[make.real(3)] * 3),
+        bad(RuntimeError, "same dtype", *[make.real(2, 3)] * 2, make.integers(0, 2, 2, 3)),
+        bad(RuntimeError, "attn_mask dtype", *[make.real(1, 3)] * 3, make.integers(0, 2, 1, 1)),
+        bad(
+            RuntimeError,
+            "must divide",
+            make.real(3, 1, 2),
+            *[make.real(2, 1, 2)] * 2,
+            enable_gqa=True,
+        ),
+        bad(IndexError, "out of range", *[make.real(1, 2)] * 3, enable_gqa=True),
     ],
 )
 def scaled_dot_product_attention(
@@ -434,16 +458,18 @@ def scaled_dot_product_attention(
         dropout_p: the probability with which a weight is set to 0.
         is_causal: row i looks at the columns up to i; excludes `attn_mask`.
         scale: instead of 1 / sqrt(e).
-        enable_gqa: must be False.
+        enable_gqa: whether `key` and `value` have fewer heads, their third dimension from the end,
+            each of which serves consecutive heads of `query`.
 
     Returns:
         `(*, l, v)`. A row that may look nowhere is 0.
 
     Raises:
-        ArgumentError: both `attn_mask` and `is_causal` are given.
+        ArgumentError: both `attn_mask` and `is_causal` are given; `dropout_p` is no probability.
+        ShapeError: there are less than two dimensions; the heads are no multiple of one another.
+        DTypeError: the dtypes differ, or the mask has another.
+        DimensionError: there are no heads.
     """
-    if enable_gqa:
-        raise NotImplementedError("scaled_dot_product_attention: enable_gqa is not implemented.")
     if is_causal and attn_mask is not None:
         raise ArgumentError(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when "
@@ -451,6 +477,10 @@ def scaled_dot_product_attention(
         )
     q = tensor_argument("scaled_dot_product_attention", "query", 1, query)
     k = tensor_argument("scaled_dot_product_attention", "key", 2, key)
+    value = tensor_argument("scaled_dot_product_attention", "value", 3, value)
+    _check_attention(q, k, value, attn_mask)
+    if enable_gqa:
+        k, value = _served(q, k), _served(q, value)
     if scale is None:
         scale = 1.0 / math.sqrt(q._shape[-1]) if q._shape[-1] else 1.0
     device = q._type.device
@@ -476,3 +506,45 @@ def scaled_dot_product_attention(
         if dropout_p:
             weights = dropout(weights, dropout_p)
         return matmul(weights, value)
+
+
+def _check_attention(query: Tensor, key: Tensor, value: Tensor, mask: Any) -> None:
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise ShapeError(
+            "scaled_dot_product_attention: Expected query, key, and value to all be  at least 2 "
+            f"dimensional, but got query.dim: {query.ndim} key.dim: {key.ndim} and value.dim: "
+            f"{value.ndim} instead."
+        )
+    dtype = query._type.dtype
+    if key._type.dtype is not dtype or value._type.dtype is not dtype:
+        raise DTypeError(
+            "scaled_dot_product_attention: Expected query, key, and value to have the same dtype, "
+            f"but got query.dtype: {query.dtype} key.dtype: {key.dtype} and value.dtype: "
+            f"{value.dtype} instead."
+        )
+    if isinstance(mask, Tensor) and mask._type.dtype not in (dtype, dtypes.bool_, dtypes.float32):
+        raise DTypeError(
+            "scaled_dot_product_attention: Expected attn_mask dtype to be bool or float or to "
+            f"match query dtype, but got attn_mask.dtype: {mask.dtype} and query.dtype: "
+            f"{query.dtype} instead."
+        )
+
+
+def _served(query: Tensor, x: Tensor) -> Tensor:
+    """Keys or values with each head as often as heads of `query` look at it."""
+    if min(query.ndim, x.ndim) < 3:
+        raise DimensionError(
+            f"scaled_dot_product_attention: Dimension out of range (expected to be in range of "
+            f"[{-query.ndim}, {query.ndim - 1}], but got -3): enable_gqa needs heads."
+        )
+    heads, own = query._shape[-3], x._shape[-3]
+    if heads % own:
+        raise ShapeError(
+            "scaled_dot_product_attention: Number of heads in key and value must divide the number "
+            f"of heads in query, and they are {own} and {heads}."
+        )
+    if heads == own:
+        return x
+    *lead, length, size = x._shape
+    wide = x.unsqueeze(-3).expand(*lead, heads // own, length, size)
+    return wide.reshape((*lead[:-1], heads, length, size))

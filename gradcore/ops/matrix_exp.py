@@ -13,8 +13,7 @@ from ..mode import quiet
 from ..op import primitive, public
 from ..samples import bad, sample
 from ..tensor import Tensor
-from .inverse import square
-from .matrices import adjoint, identity
+from .matrices import adjoint, identity, square
 
 __all__ = ["matrix_exp"]
 

@@ -735,7 +735,7 @@ def lp_pool1d(
 ) -> Tensor:
     """The p-norm of each window in one dimension: a root of the sum of powers, signs kept.
 
-    Where the sum is 0 the gradient is nan, unless p is 1.
+    Where the sum is 0 the gradient is nan if p is above 1.
 
     Args:
         input: `(n, c, l)`, or `(c, l)` without a batch.
@@ -761,7 +761,7 @@ def lp_pool2d(
 ) -> Tensor:
     """The p-norm of each window in two dimensions: a root of the sum of powers, signs kept.
 
-    Where the sum is 0 the gradient is nan, unless p is 1.
+    Where the sum is 0 the gradient is nan if p is above 1.
 
     Args:
         input: `(n, c, h, w)`, or `(c, h, w)` without a batch.
@@ -787,7 +787,7 @@ def lp_pool3d(
 ) -> Tensor:
     """The p-norm of each window in three dimensions: a root of the sum of powers, signs kept.
 
-    Where the sum is 0 the gradient is nan, unless p is 1.
+    Where the sum is 0 the gradient is nan if p is above 1.
 
     Args:
         input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.

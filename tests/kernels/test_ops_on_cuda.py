@@ -70,6 +70,7 @@ def over(cases):
 # The host must know a value: the answer itself, the length of the result, or how often to repeat.
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
+    *("repeat_interleave", "nn.functional.embedding_bag"),  # the longest bag
     "repeat_interleave",
     # Whether it succeeded, or how often to square.
     *(f"linalg.{name}" for name in ("cholesky", "cholesky_ex", "lu_factor", "lu_factor_ex")),
@@ -78,7 +79,9 @@ LOOKS_AT_VALUES = {
     # Whether a matrix is singular.
     *("inverse", "linalg.inv", "linalg.inv_ex", "linalg.solve", "linalg.solve_ex", "linalg.det"),
     *("linalg.matrix_power", "linalg.tensorinv", "linalg.tensorsolve"),
-    "cov",
+    # Whether singular values were found, and whether weights are right.
+    *("linalg.cond", "linalg.lstsq", "linalg.matrix_norm", "linalg.matrix_rank", "linalg.norm"),
+    *("linalg.pinv", "nuclear_norm", "pinverse", "cov"),
     *("repeat_interleave", "istft"),
     *("bincount", "unique", "unique_consecutive"),
 }
@@ -199,7 +202,6 @@ NEEDS_VALUES = re.compile(
 NEVER_RAISED = {
     ("nn.functional.binary_cross_entropy", "between 0 and 1"),
     ("histc", "is not finite"),
-    ("histogram", "is not finite"),
     ("nanquantile", "q values must be in the range"),
     ("quantile", "q values must be in the range"),
 }
