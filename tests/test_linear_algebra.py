@@ -56,7 +56,24 @@ def test_norms_of_empty_and_singular_matrices(torch):
         assert norm(empty, 2).tolist() == [0, 0]
         assert norm(empty, 1).tolist() == [0, 0]
         assert norm(empty, "nuc").tolist() == [0, 0]
+        assert lib.norm(lib.ones(2, 2, 2), "nuc", (0, 2)).tolist() == pytest.approx([2, 2])
         assert cond(lib.ones(2, 0, 0)).tolist() == [0, 0]
         assert cond(lib.ones(0, 0, dtype=lib.int64), 1).item() == 0
         assert cond(lib.ones(2, 2), 1).item() == np.inf
         assert cond(lib.ones(2, 2), "nuc").item() > 1e6
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("hermitian", [False, True])
+def test_pseudoinverse_of_lower_rank(torch, hermitian, rng):
+    a = rng.normal(size=(3, 2))
+    a = a @ a.T if hermitian else a @ rng.normal(size=(2, 3))
+    weights = rng.normal(size=(3, 3))
+
+    def loss(lib):
+        return lambda x: (
+            lib.linalg.pinv(x, rtol=0.01, hermitian=hermitian) * lib.tensor(weights)
+        ).sum()
+
+    expected = gradient(torch, loss(torch), a)
+    np.testing.assert_allclose(gradient(gd, loss(gd), a), expected, rtol=1e-9)

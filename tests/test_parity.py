@@ -230,6 +230,7 @@ DIFFERENT_NAMES = {
         ("frobenius_norm", "linalg.cond", "linalg.matrix_norm", "linalg.norm", "nuclear_norm"),
         "composite",
     ),
+    "linalg.lstsq": "the pseudoinverse, multiplied",
     "cdist": "one node, where PyTorch has views of it or products",
     "nn.functional.pdist": "cdist, indexed",
     "linalg.solve": "views of the solution for vectors and transposes",
@@ -285,6 +286,7 @@ CAST_TO_REAL = dict.fromkeys(
 
 NOT_IN_PYTORCH = {
     ("dist", 5): "PyTorch's double backward fails for p = 0",
+    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
     **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
     **dict.fromkeys(
         [("cdist", number) for number in range(9)]

@@ -69,16 +69,22 @@ LESS = {
 }
 """What is freed in PyTorch only."""
 
-BACKWARD_FAILS = {"floor_divide", "linalg.cond", "scatter_add", "vander"}
-BACKWARD_FAILS = {"floor_divide", "heaviside", "scatter_add"}
 BACKWARD_FAILS = {
-    *("floor_divide", "scatter_add", "bincount", "histogram"),
-    *("unique", "unique_consecutive"),
+    "bincount",
+    "floor_divide",
+    "geqrf",
+    "heaviside",
+    "histogram",
+    "igamma",
+    "igammac",
+    "linalg.cond",
+    "scatter",
+    "scatter_add",
+    "special.zeta",
+    "unique",
+    "unique_consecutive",
+    "vander",
 }
-BACKWARD_FAILS = {"floor_divide", "scatter", "scatter_add"}
-BACKWARD_FAILS = {"floor_divide", "geqrf", "scatter_add"}
-BACKWARD_FAILS = {"floor_divide", "scatter_add", "vander"}
-BACKWARD_FAILS = {"floor_divide", "heaviside", "igamma", "igammac", "scatter_add", "special.zeta"}
 
 PATHS = sorted(
     path

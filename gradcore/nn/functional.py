@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ..inplace import write
 from ..op import public
 from ..ops import activation as _activation
 from ..ops import pointwise as _pointwise
@@ -273,11 +272,6 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
         inplace: write the result into `input`.
     """
     return relu_(input) if inplace else _relu(input)
-        inplace: whether it is written into `input`, which is returned.
-    """
-    if inplace:
-        return write(input, _relu)
-    return _relu(input)
 
 
 def _implicit_dim(name: str, input: Tensor) -> int:

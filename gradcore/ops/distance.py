@@ -166,6 +166,9 @@ def cdist(
 ) -> Tensor:
     """The p-norms of the differences of all pairs of rows.
 
+    But for p = 2 many points are gone through coordinate by coordinate, in several passes: for p =
+    1 and inf five times as long as PyTorch takes, for other p a third.
+
     Args:
         x1: `(*, n, k)`, floating point.
         x2: `(*, m, k)`, of the same dtype; the dimensions before broadcast.

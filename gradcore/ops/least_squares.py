@@ -34,6 +34,12 @@ class LstsqResult(NamedTuple):
 # the pseudoinverse -------------------------------------------------------------------------------
 
 
+_NOT_FINITE = (
+    "linalg.pinv: The algorithm failed to converge because the input matrix contained non-finite "
+    "values."
+)
+
+
 def _forward(xp: Any, a: Array, atol: Array, rtol: Array, hermitian: bool) -> Array:
     m, n = a.shape[-2:]
     if not a.size:
@@ -46,7 +52,9 @@ def _forward(xp: Any, a: Array, atol: Array, rtol: Array, hermitian: bool) -> Ar
             u, s, vh = xp.module.linalg.svd(a, full_matrices=False)
             signs = 1
     except np.linalg.LinAlgError as error:
-        raise LinAlgError(f"linalg.pinv: {error}.") from error
+        raise LinAlgError(_NOT_FINITE) from error
+    if not bool(xp.isfinite(s).all()):  # CuPy raises nothing
+        raise LinAlgError(_NOT_FINITE)
     limit = xp.maximum(atol[..., 0], rtol[..., 0] * s.max(axis=-1, keepdims=True))
     kept = s > limit
     inverse = xp.where(kept, signs / xp.where(kept, s, 1), 0).astype(s.dtype)
@@ -117,7 +125,7 @@ def _numpy_pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any
     samples=lambda make: [
         sample(make.real(2, 3)),
         sample(make.real(2, 3, 2)),
-        sample(np.diag([2.0, 1.0, 0.01]) + 0.001 * make.real(3, 3), 0.1),
+        sample(make.real(2, 2), 0.01),
         sample(make.real(3, 2), atol=0.01, rtol=0.02),
         sample(make.real(2, 2, 3), atol=np.array([0.01, 0.02])),
         sample(make.complex(3, 2)),
@@ -148,7 +156,7 @@ def pinv(
     Raises:
         ShapeError: less than two dimensions, or Hermitian matrices that are not square.
         DTypeError: of integers or float16.
-        LinAlgError: the singular values do not converge, as where there is nan.
+        LinAlgError: there are values that are not finite. On a CUDA device the host waits.
     """
     x = tensor_of("linalg.pinv", A)
     if len(x._shape) < 2 or not x._type.recordable or x._type.dtype is dtypes.float16:
@@ -272,7 +280,7 @@ def lstsq(
         rank = (found > relative * largest).sum(-1)
         if driver != "gelsy":
             s = found
-    residuals = none
+    residuals = (a.reshape(-1)[:0] + b.reshape(-1)[:0]).real
     if m > n and (driver == "gels" or (driver != "gelsy" and bool((rank == n).all()))):
         residuals = recorded.absolute(matmul(a, x) - b).square().sum(-2)
     return LstsqResult(x.squeeze(-1) if vector else x, residuals, rank, s)

@@ -160,7 +160,6 @@ def _norms(make: Maker) -> list[Sample]:
         sample(make.real(2, 0, 3), 1, 0),
         sample(make.complex(2, 3)),
         *(sample(make.complex(2, 3), p, 1) for p in (1, 2, 3, 1.5, inf)),
-        sample(make.real(2, 3, 2), "nuc", (0, 2), True),
     ]
 
 

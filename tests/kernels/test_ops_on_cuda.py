@@ -80,7 +80,9 @@ LOOKS_AT_VALUES = {
     # Whether a matrix is singular.
     *("inverse", "linalg.inv", "linalg.inv_ex", "linalg.solve", "linalg.solve_ex", "linalg.det"),
     *("linalg.matrix_power", "linalg.tensorinv", "linalg.tensorsolve"),
-    "cov",
+    # Whether singular values were found, and whether weights are right.
+    *("linalg.cond", "linalg.lstsq", "linalg.matrix_norm", "linalg.matrix_rank", "linalg.norm"),
+    *("linalg.pinv", "nuclear_norm", "pinverse", "cov"),
     *("repeat_interleave", "istft"),
     *("bincount", "unique", "unique_consecutive"),
 }
