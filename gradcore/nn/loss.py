@@ -182,7 +182,8 @@ class KLDivLoss(_Loss, of=F.kl_div, inputs="input, target"):
     Args:
         size_average: use `reduction`.
         reduce: use `reduction`.
-        reduction: `"mean"` or `"sum"` of the losses, or `"none"` for each; `"batchmean"` divides by the batch.
+        reduction: `"mean"` or `"sum"` of the losses, or `"none"` for each;
+            `"batchmean"` divides by the batch.
         log_target: whether the target is log probabilities too.
     """
 

@@ -401,7 +401,7 @@ class BatchNorm3d(_BatchNorm):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Mean 0 and variance 1 of each example for each channel of `(C, L)` or `(N, C, L)`.
+    """Mean 0 and variance 1 for each channel of each `(C, L)` or `(N, C, L)`.
 
     Args:
         num_features: C.
@@ -418,7 +418,7 @@ class InstanceNorm1d(_InstanceNorm):
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Mean 0 and variance 1 of each example for each channel of `(C, H, W)` or `(N, C, H, W)`.
+    """Mean 0 and variance 1 for each channel of each `(C, H, W)` or `(N, C, H, W)`.
 
     Args:
         num_features: C.
@@ -435,7 +435,7 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Mean 0 and variance 1 of each example for each channel of `(C, D, H, W)` or `(N, C, D, H, W)`.
+    """Mean 0 and variance 1 for each channel of each `(C, D, H, W)` or `(N, C, D, H, W)`.
 
     Args:
         num_features: C.

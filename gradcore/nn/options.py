@@ -75,7 +75,12 @@ class FunctionModule(Module):
             + "\n    ".join([*body, "self._ready()"])
             + f"\ndef forward(self, {inputs}):\n    return function({inputs}{options})\n"
         )
-        made = {"function": of, "defaults": fields, "Module": Module, "__name__": cls.__module__}
+        made: dict[str, Any] = {
+            "function": of,
+            "defaults": fields,
+            "Module": Module,
+            "__name__": cls.__module__,
+        }
         exec(compile(source, f"<{cls.__name__}>", "exec"), made)
         for name in ("__init__", "forward"):
             if name not in cls.__dict__:

@@ -131,7 +131,10 @@ class RNNBase(Module):
         for layer in range(num_layers):
             width = input_size if layer == 0 else out * (2 if bidirectional else 1)
             for suffix in self._suffixes(layer):
-                shapes = {"weight_ih": (gates, width), "weight_hh": (gates, out)}
+                shapes: dict[str, tuple[int, ...]] = {
+                    "weight_ih": (gates, width),
+                    "weight_hh": (gates, out),
+                }
                 if bias:
                     shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
                 if proj_size:
@@ -180,7 +183,8 @@ class RNNBase(Module):
         if batched and self.batch_first:
             x = x.transpose(0, 1)
         hs, cs = self._states(x, hx, batched)
-        last_h, last_c = [], []
+        last_h: list[Tensor] = []
+        last_c: list[Any] = []
         for layer in range(self.num_layers):
             outs = []
             for suffix in self._suffixes(layer):
@@ -204,7 +208,7 @@ class RNNBase(Module):
         n = self.num_layers * (2 if self.bidirectional else 1)
         lstm = self.mode == "LSTM"
         widths = [self.proj_size or self.hidden_size, self.hidden_size][: 2 if lstm else 1]
-        kind = {"device": x.device, "dtype": x.dtype}
+        kind: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
         if hx is None:
             given = [zeros(n, x.shape[1], width, **kind) for width in widths]
         else:
@@ -295,8 +299,17 @@ class RNN(RNNBase):
                 f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'."
             )
         super().__init__(
-            *("RNN_" + nonlinearity.upper(), input_size, hidden_size, num_layers, bias),
-            *(batch_first, dropout, bidirectional, 0, device, dtype),
+            "RNN_" + nonlinearity.upper(),
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            0,
+            device,
+            dtype,
         )
         self.nonlinearity = nonlinearity
 
@@ -334,8 +347,17 @@ class LSTM(RNNBase):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            *("LSTM", input_size, hidden_size, num_layers, bias),
-            *(batch_first, dropout, bidirectional, proj_size, device, dtype),
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
         )
 
 
@@ -370,8 +392,17 @@ class GRU(RNNBase):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            *("GRU", input_size, hidden_size, num_layers, bias),
-            *(batch_first, dropout, bidirectional, 0, device, dtype),
+            "GRU",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            0,
+            device,
+            dtype,
         )
 
 
@@ -422,7 +453,7 @@ class RNNCellBase(Module):
         lstm = mode == "LSTM"
         if hx is None:
             h = zeros(*input.shape[:-1], self.hidden_size, device=input.device, dtype=input.dtype)
-            c = h
+            c: Any = h
         else:
             h, c = hx if lstm else (hx, None)
         for n, state in enumerate((h, c) if lstm else (h,)):

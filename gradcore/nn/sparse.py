@@ -131,7 +131,8 @@ class Embedding(_Table):
             padding_idx: as of the class.
             options: the others of the class.
         """
-        return _pretrained(cls, embeddings, freeze, padding_idx=padding_idx, **options)
+        module: Self = _pretrained(cls, embeddings, freeze, padding_idx=padding_idx, **options)
+        return module
 
 
 class EmbeddingBag(_Table):
@@ -226,7 +227,8 @@ class EmbeddingBag(_Table):
             freeze: let it not require grad.
             options: the others of the class.
         """
-        return _pretrained(cls, embeddings, freeze, **options)
+        module: Self = _pretrained(cls, embeddings, freeze, **options)
+        return module
 
 
 def _pretrained(cls: Any, embeddings: Tensor, freeze: bool, **options: Any) -> Any:
