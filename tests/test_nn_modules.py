@@ -114,7 +114,7 @@ CASES = [
     ("GaussianNLLLoss", (), {"full": True}, (x, real(3, 4) * 2, positive(3, 4))),
     ("MarginRankingLoss", (0.5,), {}, (real(4), real(4) * 2, sign(4))),
     ("HingeEmbeddingLoss", (), {}, (x, sign(3, 4))),
-    ("SoftMarginLoss", (), {}, (x, sign(3, 4))),
+    ("SoftMarginLoss", (), {}, (x, sign(3, 4).astype(np.float32))),
     ("CosineEmbeddingLoss", (), {}, (x, real(3, 4) + 1, sign(3))),
     ("MultiMarginLoss", (2,), {}, (x, whole(4, 3))),
     ("MultiLabelMarginLoss", (), {}, (x, np.array([[0, 2, -1, 0]] * 3))),
@@ -200,7 +200,9 @@ def test_as_in_pytorch(torch, case):
                 else:
                     assert a.dtype == b.dtype
                     assert a.shape == b.shape
-                    np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+                    # PyTorch's hardsigmoid multiplies with a sixth that is no double.
+                    rtol = 1e-7 if case[0] == "Hardsigmoid" else 1e-9
+                    np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-10)
     for name, t in theirs.state_dict().items():  # running statistics
         np.testing.assert_allclose(ours.state_dict()[name].numpy(), t.numpy(), rtol=1e-10)
 
@@ -232,7 +234,7 @@ def test_constructors_are_pytorchs(torch):
         ("Embedding", (50, 40)),
         ("LSTM", (20, 20)),
         ("MultiheadAttention", (20, 2)),
-        ("Bilinear", (20, 10, 5)),
+        ("Bilinear", (20, 10, 50)),
     ],
 )
 def test_first_values_are_drawn_as_pytorchs(torch, name, args):
@@ -241,9 +243,9 @@ def test_first_values_are_drawn_as_pytorchs(torch, name, args):
     for (key, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         a, b = a.detach().numpy(), b.detach().numpy()
         assert np.isclose(a.std(), b.std(), 0.5, 1e-7), key
-        assert np.isclose(a.mean(), b.mean(), 0, 0.6 * b.std() + 1e-7), key
         if a.size > 1000:
             assert np.isclose(a.std(), b.std(), 0.08), key
+            assert np.isclose(a.mean(), b.mean(), 0, 0.15 * b.std()), key
 
 
 @pytest.mark.parity
@@ -268,14 +270,10 @@ def test_first_values_are_drawn_as_pytorchs(torch, name, args):
     ],
 )
 def test_wrong_options_raise_as_in_pytorch(torch, make):
-    with pytest.raises(Exception) as wanted, warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
+    with pytest.raises(Exception) as wanted:
         make(torch.nn)
-    kind = next(
-        k
-        for k in (TypeError, ValueError, RuntimeError, AssertionError)
-        if isinstance(wanted.value, k)
-    )
+    kinds = (TypeError, ValueError, RuntimeError, AssertionError)
+    kind = next(k for k in kinds if isinstance(wanted.value, k))
     with pytest.raises(ValueError if kind is AssertionError else kind):
         make(nn)
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from ..ops.loss import legacy_reduction
 from ..tensor import Tensor
 from . import functional as F
+from .distance import PairwiseDistance
 from .options import FunctionModule
 
 __all__ = [
@@ -379,3 +380,8 @@ class TripletMarginWithDistanceLoss(
     margin: float = 1.0
     swap: bool = False
     reduction: str = "mean"
+
+    def _ready(self) -> None:
+        super()._ready()
+        if self.distance_function is None:
+            self.distance_function = PairwiseDistance()

@@ -54,6 +54,9 @@ def _draw(module: Module, hidden_size: int) -> None:
 class RNNBase(Module):
     """Base of `RNN`, `LSTM` and `GRU`.
 
+    The input is projected at all times at once; the steps are operations of their own, so that
+    small networks over long sequences take several times as long as PyTorch's kernels.
+
     Args:
         mode: `"RNN_TANH"`, `"RNN_RELU"`, `"LSTM"` or `"GRU"`.
         input_size: the size of the input's last dimension.
