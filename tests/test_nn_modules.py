@@ -127,6 +127,8 @@ CASES = [
     (*("LSTM", (4, 3), {"proj_size": 2}), (real(5, 4), (real(1, 2), real(1, 3)))),
     ("GRU", (4, 3, 2), {"batch_first": True}, (real(2, 5, 4), real(2, 2, 3))),
     ("GRU", (4, 3), {"bias": False, "bidirectional": True}, (real(5, 4),)),
+    ("TransformerEncoderLayer", (4, 2, 3, 0.0), {}, (real(3, 2, 4),)),
+    ("TransformerEncoderLayer", (4, 2, 3, 0.0), {"norm_first": True}, (real(3, 2, 4),)),
     ("RNNCell", (4, 3), {}, (x, real(3, 3))),
     ("LSTMCell", (4, 3), {"bias": False}, (x, (real(3, 3), real(3, 3)))),
     ("GRUCell", (4, 3), {}, (x,)),
@@ -318,3 +320,18 @@ def test_modules_can_be_copied_pickled_and_subclassed():
     for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert str(other) == str(module)
         assert (other[0].weight == module[0].weight).all()
+
+
+@pytest.mark.parity
+def test_stacked_encoder_layers(torch):
+    def stacked(lib):
+        layer = lib.nn.TransformerEncoderLayer(4, 2, 3, 0.0, "gelu", batch_first=True, bias=True)
+        return lib.nn.TransformerEncoder(layer, 2, lib.nn.LayerNorm(4)).double()
+
+    ours, theirs = stacked(gd), stacked(torch)
+    assert str(ours) == str(theirs)
+    ours.load_state_dict({name: t.numpy() for name, t in theirs.state_dict().items()})
+    mask = np.triu(np.full((3, 3), -np.inf), 1)
+    a = ours(gd.tensor(real(2, 3, 4)), gd.tensor(mask))
+    b = theirs(torch.tensor(real(2, 3, 4)), torch.tensor(mask))
+    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9)
