@@ -384,7 +384,8 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of `A @ X = B`, or of `X @ A = B`.
 
     The gradient eliminates the matrices a second time, where PyTorch keeps the factors: with few
-    columns it takes up to six times as long. On a CUDA device the host waits, to see whether the matrices are regular.
+    columns it takes up to six times as long. On a CUDA device the host waits, to see whether the
+    matrices are regular.
 
     Args:
         A: `(*, n, n)`, float32, float64 or complex.
