@@ -58,6 +58,16 @@ def can_be_fused(path):
         yield fused, plain
 
 
+LIBRARY = {
+    *("bitwise_left_shift", "bitwise_right_shift", "copysign", "fmax", "fmin", "gcd", "lcm"),
+    *("logaddexp2", "nextafter", "signbit", "digamma", "erfc", "erfinv", "i0", "igamma", "igammac"),
+    *("lgamma", "special.zeta", "special.i0e", "special.i1", "special.i1e", "special.erfcx"),
+    *("special.ndtr", "special.ndtri", "special.log_ndtr"),
+    *(path for path in OPS if "bessel" in path),
+}
+"""Functions of NumPy and SciPy that are no expressions of simpler ones."""
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_an_operation_that_can_be_fused_gives_what_it_gives(blocks):
     checked = set()
@@ -69,7 +79,7 @@ def test_an_operation_that_can_be_fused_gives_what_it_gives(blocks):
             checked.add(path)
     elementwise = {path for path, op in OPS.items() if op.kind in ("unary", "binary", "comparison")}
     # Its derivative raises, with and without fusion.
-    assert elementwise - checked == {"floor_divide"}
+    assert elementwise - checked - LIBRARY == {"floor_divide"}
     assert len(checked) > 170
 
 

@@ -62,6 +62,10 @@ REFUSED_HERE = {
         "NumPy has no half precision complex numbers",
     ),
     ("linalg.det", "float16"): "PyTorch has it for empty matrices only",
+    **{
+        ("affine_grid_generator", t): "places are real numbers"
+        for t in ("uint8", "int32", "int64", "complex64", "complex128")
+    },
     ("nn.functional.interpolate", "uint8"): "PyTorch has weights of whole numbers for it",
     ("matmul", "bool"): "PyTorch has it for empty inner dimensions only",
 }
@@ -119,6 +123,8 @@ DIFFERENT_NAMES = {
     "nn.functional.adaptive_avg_pool1d": "one node, where PyTorch adds a dimension",
     "nn.functional.adaptive_avg_pool2d": "a mean in PyTorch for one element",
     "nn.functional.adaptive_avg_pool3d": "a mean in PyTorch for one element",
+    "adaptive_max_pool1d": "one node, where PyTorch adds a dimension",
+    "conv_tbc": "composite",
     "nn.functional.adaptive_max_pool1d": "one node, where PyTorch adds a dimension",
     "nn.functional.adaptive_max_pool1d_with_indices": "one node, where PyTorch adds a dimension",
     "nn.functional.avg_pool1d": "one node, where PyTorch adds a dimension",
@@ -236,6 +242,9 @@ DIFFERENT_NAMES = {
     "fft.ihfftn": "one node, where PyTorch conjugates",
     "nn.functional.pad": "a node of their own for negative widths; PyTorch copies circular ones",
     "channel_shuffle": "composite",
+    "affine_grid_generator": "composite",
+    "grid_sampler": "composite",
+    "instance_norm": "group_norm",
     "nn.functional.affine_grid": "composite",
     "nn.functional.embedding_bag": "composite for means and maxima",
     "nn.functional.multi_head_attention_forward": "composite",
@@ -275,8 +284,9 @@ CAST_TO_REAL = dict.fromkeys(
 )
 
 NOT_IN_PYTORCH = {
-    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
     ("dist", 5): "PyTorch's double backward fails for p = 0",
+    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
+    **{("linalg.cond", n): "PyTorch writes into what it has saved" for n in (2, 4, 5)},
     **dict.fromkeys(
         [("cdist", number) for number in range(9)]
         + [("nn.functional.pdist", number) for number in range(6)],
@@ -286,6 +296,7 @@ NOT_IN_PYTORCH = {
     ("vander", 1): "PyTorch writes into what it has saved",
     ("nn.functional.layer_norm", 3): "PyTorch's double backward fails without a weight",
     ("nn.functional.batch_norm", 3): "PyTorch's double backward fails without a weight",
+    ("instance_norm", 0): "PyTorch's double backward fails without a weight",
     ("nn.functional.group_norm", 3): "PyTorch's double backward fails without a weight",
     **{("nn.functional.embedding_bag", n): "PyTorch's has no second derivative" for n in range(8)},
     ("nn.functional.multi_head_attention_forward", 1): "PyTorch's flash attention has no second",

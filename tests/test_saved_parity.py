@@ -39,8 +39,10 @@ STRICTER = {
     "stft": "the window, which PyTorch copies",
     "special.ndtr": "the operand, not what PyTorch makes of it",
     "take_along_dim": "the index, which PyTorch broadcasts",
+    "affine_grid_generator": "the places without a map",
     "nn.functional.affine_grid": "the places without a map",
     "nn.functional.group_norm": "mean and variance, of which PyTorch keeps what is wanted",
+    "instance_norm": "the weight, of which PyTorch keeps a copy per sample",
     "nn.functional.instance_norm": "the weight, of which PyTorch keeps a copy per sample",
 }
 """What gradcore saves where PyTorch saves something else, or nothing."""

@@ -15,8 +15,9 @@ import gradcore as gd
 from gradcore.autograd import forward_ad
 from gradcore.op import OPS, Op, declare_all
 from gradcore.samples import Maker, Sample
+from gradcore_bench.absent import ABSENT
 
-__all__ = ["ABSENT", "Row", "page", "rows"]
+__all__ = ["Row", "page", "rows"]
 
 DTYPES: Final = {
     "b": "bool",
@@ -28,9 +29,6 @@ DTYPES: Final = {
     "D": "complex128",
 }
 """By the letter in the table; NumPy's letters where it has one of its own."""
-
-ABSENT: Final[dict[str, tuple[str, ...]]] = {}
-"""By the reason: names of PyTorch, as under `torch.`, that gradcore has not."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ..ops.convolution import (
     conv1d,
     conv2d,
     conv3d,
+    conv_tbc,
     conv_transpose1d,
     conv_transpose2d,
     conv_transpose3d,
@@ -61,7 +62,7 @@ from ..ops.margin_loss import (
     triplet_margin_with_distance_loss,
 )
 from ..ops.max_pooling import (
-    adaptive_max_pool1d,
+    adaptive_max_pool,
     adaptive_max_pool1d_with_indices,
     adaptive_max_pool2d,
     adaptive_max_pool2d_with_indices,
@@ -83,6 +84,8 @@ from ..ops.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
+    adaptive_errors,
+    adaptive_samples,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -151,6 +154,7 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
@@ -265,11 +269,9 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
     Args:
         input: any shape.
-        inplace: must be False.
+        inplace: write the result into `input`.
     """
-    if inplace:
-        _activation.out_of_place("relu", inplace)
-    return _relu(input)
+    return relu_(input) if inplace else _relu(input)
 
 
 def _implicit_dim(name: str, input: Tensor) -> int:
@@ -356,3 +358,27 @@ def softmin(
     if dim is None:
         dim = _implicit_dim("softmin", input)
     return _activation.softmax(-input, dim, dtype)
+
+
+@public(
+    path="nn.functional.adaptive_max_pool1d",
+    kind="primitive",
+    samples=adaptive_samples(1),
+    errors=adaptive_errors(1),
+)
+def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements in one dimension of as many windows as the result has elements.
+
+    Args:
+        input: `(n, c, l)`, or `(c, l)` without a batch.
+        output_size: of the result, as in `adaptive_avg_pool1d`.
+        return_indices: whether to give the places of the elements in their rows, too.
+
+    Returns:
+        `(n, c, output_size)`; with the places, int64 of the same shape, if they are asked for.
+
+    Raises:
+        ShapeError: `input` is empty, or has other numbers of dimensions.
+        ArgumentError: a number is negative.
+    """
+    return adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)

@@ -40,18 +40,6 @@ def floating(name: str, input: Any) -> Tensor:
     return x
 
 
-def out_of_place(name: str, inplace: bool) -> None:
-    """Refuse `inplace=True`.
-
-    Raises:
-        NotImplementedError: it was asked for.
-    """
-    if inplace:
-        raise NotImplementedError(
-            f"{name}(inplace=True): in-place operations are not implemented yet; leave inplace out."
-        )
-
-
 def activation_samples(make: Maker) -> list[Sample]:
     shapes: Sequence[tuple[int, ...]] = ((), (3,), (2, 3), (0,), (2, 0, 3))
     return [

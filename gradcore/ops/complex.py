@@ -271,6 +271,6 @@ def view_as_complex(input: Tensor) -> Tensor:
         raise ShapeError("Input tensor must have one or more dimensions")
     if x._shape[-1] != 2:
         raise ShapeError("Tensor must have a last dimension of size 2")
-    if x._type.device.kind != BATCHED and x.stride(-1) != 1:
+    if x._type.device.kind != BATCHED and x.numel() and x.stride(-1) != 1:
         raise ArgumentError("Tensor must have a last dimension with stride 1")
     return as_view(_view_as_complex(x), x, lambda x, none: _view_as_complex(x), None)

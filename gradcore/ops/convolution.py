@@ -35,6 +35,7 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
@@ -884,3 +885,40 @@ def conv_transpose3d(
         groups,
         dilation,
     )
+
+
+@public(
+    samples=lambda make: [
+        sample(make.real(5, 2, 2), make.real(3, 2, 3), make.real(3), 1),
+        sample(make.real(4, 1, 2), make.real(2, 2, 1), make.real(1)),
+    ],
+    errors=lambda make: [
+        bad(RuntimeError, "must have 3 dims", make.real(5, 2), make.real(3, 2, 3), make.real(3)),
+        bad(
+            RuntimeError, "to have 2 channels", make.real(5, 2, 3), make.real(3, 2, 3), make.real(3)
+        ),
+    ],
+)
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """Convolution in time, of arrays that have time first and channels last.
+
+    Args:
+        input: `(time, batch, c)`.
+        weight: `(k, c, o)`.
+        bias: `(o,)`.
+        pad: zeros before and after the input.
+
+    Returns:
+        `(time + 2 pad - k + 1, batch, o)`.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        DTypeError: the dtypes differ.
+    """
+    x = tensor_argument("conv_tbc", "input", 1, input)
+    w = tensor_argument("conv_tbc", "weight", 2, weight)
+    for t, what in ((x, "Input"), (w, "Weight")):
+        if t.ndim != 3:
+            raise ShapeError(f"conv_tbc: {what} must have 3 dims, and it is {t._shape}.")
+    y = _convolve("conv_tbc", 1, x.permute(1, 2, 0), w.permute(2, 1, 0), bias, 1, pad, 1, 1)
+    return y.permute(2, 0, 1).contiguous()

@@ -26,6 +26,7 @@ from ..op import (
     unary,
 )
 from ..samples import bad, over, sample
+from ..symbols import NoSuchLoop
 from ..tensor import Tensor
 from .arithmetic import mul, no_derivative
 from .comparison import eq
@@ -62,6 +63,7 @@ __all__ = [
     "nextafter",
     "rad2deg",
     "signbit",
+    "sinc",
 ]
 
 fix = trunc
@@ -583,15 +585,29 @@ def _shifts(make: Any) -> list[Any]:
 
 
 # C leaves open what a shift by less than 0 or by all bits is; here and in NumPy all bits leave.
+def _bits(a: Any, b: Any) -> int:
+    """The width of the integers that are shifted.
+
+    Raises:
+        NoSuchLoop: one operand is no integer.
+    """
+    dtypes = [v.dtype for v in (a, b) if hasattr(v, "dtype")]
+    if isinstance(a, float | complex) or isinstance(b, float | complex):
+        raise NoSuchLoop("a number is no integer")
+    if any(t.kind not in "iub" for t in dtypes):
+        raise NoSuchLoop("expected integers")
+    return max(8 * int(t.itemsize) for t in dtypes)
+
+
 def _left_shift(xp: Any, a: Any, b: Any) -> Any:
-    bits = 8 * (b if isinstance(a, int) else a).dtype.itemsize
+    bits = _bits(a, b)
     if isinstance(b, int):
         return xp.module.left_shift(a, b) if 0 <= b < bits else a * 0
-    return xp.keep(xp.module.left_shift(a, b), (b >= 0) & (b < bits))
+    return xp.module.left_shift(a, b) * ((b >= 0) & (b < bits))
 
 
 def _right_shift(xp: Any, a: Any, b: Any) -> Any:
-    bits = 8 * (b if isinstance(a, int) else a).dtype.itemsize
+    bits = _bits(a, b)
     if isinstance(b, int):
         return xp.module.right_shift(a, b if 0 <= b < bits else bits - 1)
     return xp.module.right_shift(a, xp.where((b >= 0) & (b < bits), b, bits - 1))

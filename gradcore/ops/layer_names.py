@@ -63,7 +63,7 @@ def batch_norm(
 
 @public(
     samples=lambda make: [
-        sample(make.real(2, 3, 4), make.real(3), make.real(3), None, None, True, 0.1, 1e-3, False)
+        sample(make.real(2, 3, 4), None, make.real(3), None, None, True, 0.1, 1e-3, False)
     ]
 )
 def instance_norm(

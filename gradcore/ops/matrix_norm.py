@@ -485,5 +485,5 @@ def matrix_rank(
         "torch.linalg.matrix_rank", x, tol if atol is None else atol, rtol
     )
     limit = recorded.maximum(relative * amax(s, -1), absolute)
-    y: Tensor = (s > limit.unsqueeze(-1)).sum(-1)
-    return y
+    rank: Tensor = (s > limit.unsqueeze(-1)).sum(-1)
+    return rank

@@ -33,7 +33,13 @@ from .pooling import (
 )
 from .windows import How, Sizes, all_places, places, sizes, windows, with_batch
 
-__all__ = ["max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool3d"]
+__all__ = [
+    "adaptive_max_pool1d",
+    "max_pool1d",
+    "max_pool1d_with_indices",
+    "max_pool2d",
+    "max_pool3d",
+]
 
 
 # the largest -------------------------------------------------------------------------------------
@@ -288,9 +294,10 @@ def _max_pool(
     return found if return_indices else found[0]
 
 
-def _adaptive_max_pool(
+def adaptive_max_pool(
     name: str, count: int, input: Any, output_size: Any, return_indices: bool
 ) -> Any:
+    """What `adaptive_max_pool2d` and its like do in `count` dimensions."""
     x = tensor_argument(name, "input", 1, input)
     check_numbers(name, x, "fiu")
     size = adaptive_size(name, x, count, output_size)
@@ -642,27 +649,28 @@ def max_pool3d_with_indices(
 
 
 @public(
-    path="nn.functional.adaptive_max_pool1d",
     kind="primitive",
-    samples=adaptive_samples(1),
+    samples=lambda make: adaptive_samples(1)(make)[1:4],
     errors=adaptive_errors(1),
 )
-def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements in one dimension of as many windows as the result is to have elements.
+def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
+    """The largest elements of as many windows as the result is to have elements, and their places.
 
     Args:
         input: `(n, c, l)`, or `(c, l)` without a batch.
         output_size: of the result, as in `adaptive_avg_pool1d`.
-        return_indices: whether to give the places of the elements in their planes, too.
 
     Returns:
-        `(n, c, *output_size)`; with the places, int64 of the same shape, if they are asked for.
+        `(n, c, output_size)`, and the places in their rows, int64 of the same shape.
 
     Raises:
         ShapeError: `input` is empty, or has other numbers of dimensions.
         ArgumentError: a number is negative.
     """
-    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
+    found: tuple[Tensor, Tensor] = adaptive_max_pool(
+        "adaptive_max_pool1d", 1, input, output_size, True
+    )
+    return found
 
 
 @public(
@@ -674,7 +682,7 @@ def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: Any, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """What `adaptive_max_pool1d` gives with `return_indices`: elements and their places."""
-    found: tuple[Tensor, Tensor] = _adaptive_max_pool(
+    found: tuple[Tensor, Tensor] = adaptive_max_pool(
         "adaptive_max_pool1d", 1, input, output_size, True
     )
     return found
@@ -701,7 +709,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
         ShapeError: `input` is empty, or has other numbers of dimensions.
         ArgumentError: a number is negative.
     """
-    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
+    return adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
 
 
 @public(
@@ -713,7 +721,7 @@ def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size: Any, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """What `adaptive_max_pool2d` gives with `return_indices`: elements and their places."""
-    found: tuple[Tensor, Tensor] = _adaptive_max_pool(
+    found: tuple[Tensor, Tensor] = adaptive_max_pool(
         "adaptive_max_pool2d", 2, input, output_size, True
     )
     return found
@@ -740,7 +748,7 @@ def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = 
         ShapeError: `input` is empty, or has other numbers of dimensions.
         ArgumentError: a number is negative.
     """
-    return _adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size, return_indices)
+    return adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 
 @public(
@@ -752,7 +760,7 @@ def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size: Any, return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
     """What `adaptive_max_pool3d` gives with `return_indices`: elements and their places."""
-    found: tuple[Tensor, Tensor] = _adaptive_max_pool(
+    found: tuple[Tensor, Tensor] = adaptive_max_pool(
         "adaptive_max_pool3d", 3, input, output_size, True
     )
     return found

@@ -19,6 +19,7 @@ __all__ = [
     "bmm",
     "dot",
     "einsum",
+    "ger",
     "inner",
     "matmul",
     "mm",
@@ -327,6 +328,9 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
                 f"{tuple(v.shape)}."
             )
     return input.reshape(-1, 1) * vec2
+
+
+ger = outer
 
 
 @public(

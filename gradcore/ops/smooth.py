@@ -21,14 +21,14 @@ __all__ = ["celu", "celu_", "relu_", "selu", "selu_"]
 
 
 def _tail(xp: Any, x: Any, alpha: float) -> Any:
-    # By x < 0, so that the second derivative at 0 is 0, as in PyTorch.
-    return xp.exp(xp.where(x < 0, x, 0.0) / alpha)
+    # 1 where x >= 0. By x < 0, so that the second derivative at 0 is 0, as in PyTorch.
+    return xp.exp(xp.keep(x, x < 0) / alpha)
 
 
 _celu = primitive(
     "celu",
     lambda xp, x, alpha: xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0) / alpha),
-    lambda xp, g, x, alpha: xp.where(x > 0, g, g * _tail(xp, x, alpha)),
+    lambda xp, g, x, alpha: g * _tail(xp, x, alpha),
     elementwise=True,
 )
 
@@ -68,7 +68,7 @@ _SCALE: Final = 1.0507009873554804934193349852946
 _selu = primitive(
     "selu",
     lambda xp, x: _SCALE * xp.maximum(x, 0) + (_SCALE * _ALPHA) * xp.expm1(xp.minimum(x, 0)),
-    lambda xp, g, x: xp.where(x <= 0, g * ((_SCALE * _ALPHA) * _tail(xp, x, 1.0)), g * _SCALE),
+    lambda xp, g, x: g * xp.where(x <= 0, (_SCALE * _ALPHA) * _tail(xp, x, 1.0), _SCALE),
     elementwise=True,
     graph="EluBackward0",
 )

@@ -17,6 +17,7 @@ from .index import fitting
 from .shape import expand
 
 __all__ = [
+    "detach",
     "fill",
     "get_device",
     "is_conj",
@@ -35,6 +36,11 @@ __all__ = [
 def is_signed(input: Tensor) -> bool:
     """True unless the dtype is bool or of unsigned integers."""
     return tensor_of("is_signed", input)._type.dtype.is_signed
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same values without their history, in the same memory."""
+    return tensor_of("detach", input).detach()
 
 
 def is_conj(input: Tensor) -> bool:

@@ -71,6 +71,7 @@ def over(cases):
 LOOKS_AT_VALUES = {
     *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     *("repeat_interleave", "nn.functional.embedding_bag"),  # the longest bag
+    *("allclose", "equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
     "repeat_interleave",
     # Whether it succeeded, or how often to square.
     *(f"linalg.{name}" for name in ("cholesky", "cholesky_ex", "lu_factor", "lu_factor_ex")),
@@ -196,8 +197,8 @@ def test_second_derivatives(path, number):
 
 # Nobody looks at the values on a device, which would mean to wait for it.
 NEEDS_VALUES = re.compile(
-    "out of bounds|out of range|between [01] and|divided by 0|negative integer"
-    "out of bounds|out of range|between 0 and 1|divided by 0|negative integer|must be in the range"
+    "out of bounds|out of range|between [01] and|divided by 0|negative integer|negative entry"
+    "|must be in the range"
 )
 NEVER_RAISED = {
     ("nn.functional.binary_cross_entropy", "between 0 and 1"),
