@@ -76,7 +76,7 @@ class _Convolution(Module):
             raise ArgumentError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size, self.stride = self._each(kernel_size), self._each(stride)
-        self.padding = padding if isinstance(padding, str) else self._each(padding)
+        self.padding: Any = padding if isinstance(padding, str) else self._each(padding)
         self.output_padding, self.dilation = self._each(output_padding), self._each(dilation)
         self.padding_mode = padding_mode
         channels = (out_channels, in_channels // groups)
@@ -154,7 +154,9 @@ class _Conv(_Convolution):
     def _widths(self) -> list[int]:
         """The padding as `F.pad` takes it."""
         found: list[int] = []
-        given = (0,) * self._ndim if isinstance(self.padding, str) else self.padding
+        given: tuple[int, ...] = (0,) * self._ndim
+        if not isinstance(self.padding, str):
+            given = self.padding
         for n, k, d in zip(given, self.kernel_size, self.dilation, strict=True):
             total = d * (k - 1) if self.padding == "same" else 2 * n
             found = [total // 2, total - total // 2, *found]
