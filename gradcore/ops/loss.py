@@ -27,7 +27,7 @@ __all__: list[str] = []
 _REDUCTIONS: Final = frozenset({"none", "mean", "sum"})
 
 
-def _legacy(size_average: Any, reduce: Any) -> str:
+def legacy_reduction(size_average: Any, reduce: Any) -> str:
     """What PyTorch's two old arguments say, as a `reduction`."""
     reduction = "none"
     if reduce is None or reduce:
@@ -48,7 +48,7 @@ def _checked(reduction: str, size_average: Any = None, reduce: Any = None) -> st
         ArgumentError: it is none of `"none"`, `"mean"`, `"sum"`.
     """
     if size_average is not None or reduce is not None:
-        return _legacy(size_average, reduce)
+        return legacy_reduction(size_average, reduce)
     if reduction not in _REDUCTIONS:
         raise ArgumentError(
             f"{reduction} is not a valid value for reduction; expected 'none', 'mean' or 'sum'."
