@@ -141,6 +141,7 @@ cdouble = complex128
 bool = bool_
 
 is_grad_enabled = _mode.is_recording_asked_for
+del mode  # type: ignore[has-type]  # noqa: F821  the module; the operation of that name is declared when it is asked for
 e, inf, nan, pi = _math.e, _math.inf, _math.nan, _math.pi
 newaxis = None
 

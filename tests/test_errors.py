@@ -42,6 +42,7 @@ def test_every_error_is_also_a_builtin_that_users_catch():
         "OutOfMemoryError": (RuntimeError, MemoryError),
         "ArgumentError": (ValueError, RuntimeError),
         "ArgumentTypeError": (TypeError,),
+        "LinAlgError": (RuntimeError, np.linalg.LinAlgError),
         "BatchingError": (RuntimeError,),
         "FusionError": (TypeError,),
     }

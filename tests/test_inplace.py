@@ -10,6 +10,7 @@ import pytest
 
 import gradcore as gd
 import oracle
+from gradcore.mode import WATCHERS
 from gradcore.op import OPS
 
 FORMS = {
@@ -328,7 +329,7 @@ def test_under_the_policy_copy_gradients_are_those_of_the_values_that_were_saved
 
     with gd.autograd.set_saved_tensors_policy("copy"):
         assert np.allclose(run(True), run(False))
-    assert not gd.mode.WATCHERS
+    assert not WATCHERS
 
 
 def test_the_policy_is_put_back_and_says_what_it_takes():

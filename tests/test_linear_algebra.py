@@ -77,3 +77,19 @@ def test_pseudoinverse_of_lower_rank(torch, hermitian, rng):
 
     expected = gradient(torch, loss(torch), a)
     np.testing.assert_allclose(gradient(gd, loss(gd), a), expected, rtol=1e-9)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("p", [0.0, 1.0, 2.0, 3.0, np.inf])
+def test_distances_of_many_points(torch, p, rng):
+    points = rng.normal(size=(90, 40)), rng.normal(size=(2, 80, 40))
+
+    def run(lib):
+        x, y = (lib.tensor(v, requires_grad=True) for v in points)
+        found = [lib.cdist(x, y, p), lib.nn.functional.pdist(x, p)]
+        seeds = [lib.tensor(np.cos(np.arange(z.numel())).reshape(z.shape)) for z in found]
+        gradients = lib.autograd.grad(found, (x, y), seeds)
+        return [t.detach().numpy() for t in (*found, *gradients)]
+
+    for here, there in zip(run(gd), run(torch), strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-8, atol=1e-10)

@@ -75,8 +75,8 @@ def test_a_scalar_of_numpy_has_no_say_in_the_dtype():
 
 
 def test_a_function_without_counterpart_says_so(x):
-    with pytest.raises(TypeError, match=r"numpy\.linalg\.eigvals has no differentiable"):
-        np.linalg.eigvals(x)
+    with pytest.raises(TypeError, match=r"numpy\.poly has no differentiable"):
+        np.poly(x)
     with pytest.raises(TypeError, match=r"numpy\.modf has no differentiable"):
         np.modf(x)
 

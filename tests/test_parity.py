@@ -232,7 +232,6 @@ DIFFERENT_NAMES = {
     ),
     "linalg.lstsq": "the pseudoinverse, multiplied",
     "cdist": "one node, where PyTorch has views of it or products",
-    "nn.functional.pdist": "cdist, indexed",
     "linalg.solve": "views of the solution for vectors and transposes",
     "linalg.solve_ex": "views of the solution for vectors and transposes",
     "fft.ifft": "one node for real input",

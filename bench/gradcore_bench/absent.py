@@ -171,7 +171,6 @@ ABSENT: Final[dict[str, tuple[str, ...]]] = {
         "native_group_norm",
         "native_layer_norm",
         "native_norm",
-        "nn.functional.conv_tbc",
         "nn.functional.grouped_mm",
         "nn.functional.linear_cross_entropy",
         "nn.functional.native_channel_shuffle",
