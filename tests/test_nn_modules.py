@@ -80,6 +80,12 @@ CASES = [
     *[(f"AdaptiveAvgPool{n}d", (2,), {}, (by_dims[n],)) for n in (1, 2, 3)],
     *[(f"AdaptiveMaxPool{n}d", (2,), {}, (by_dims[n],)) for n in (1, 2, 3)],
     ("MaxPool2d", (2,), {"return_indices": True}, (image,)),
+    (
+        *("FractionalMaxPool2d", (2,)),
+        {"output_ratio": 0.5, "_random_samples": positive(2, 4, 2)},
+        (image,),
+    ),
+    ("FractionalMaxPool3d", (2, (1, 2, 2)), {"_random_samples": positive(1, 4, 3)}, (volume,)),
     ("MaxUnpool1d", (2,), {}, (real(1, 1, 2), np.array([[[1, 2]]]))),
     *[
         (f"{kind}Pad{n}d", (1, 2.0) if kind == "Constant" else (1,), {}, (by_dims[n],))

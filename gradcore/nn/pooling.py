@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from ..errors import ArgumentError
 from ..tensor import Tensor
 from . import functional as F
 from .convolution import sizes
@@ -21,6 +22,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -110,6 +113,26 @@ class _AdaptiveAvgPool(FunctionModule):
 class _AdaptiveMaxPool(FunctionModule, shown="output_size={output_size}"):
     output_size: int | tuple[int | None, ...] | None
     return_indices: bool = False
+
+
+class _FractionalMaxPool(FunctionModule, shown=""):
+    kernel_size: _Sizes
+    output_size: _Sizes | None = None
+    output_ratio: float | tuple[float, ...] | None = None
+    return_indices: bool = False
+
+    def _ready(self) -> None:
+        name = type(self).__name__
+        if self.output_size is None and self.output_ratio is None:
+            raise ArgumentError(
+                f"{name} requires specifying either an output size, or a pooling ratio"
+            )
+        if self.output_size is not None and self.output_ratio is not None:
+            raise ArgumentError("only one of output_size and output_ratio may be specified")
+        ratio = self.output_ratio
+        ratios = ratio if isinstance(ratio, tuple) else () if ratio is None else (ratio,)
+        if not all(0 < r < 1 for r in ratios):
+            raise ArgumentError(f"output_ratio must be between 0 and 1 (got {ratio})")
 
 
 class MaxPool1d(_MaxPool, of=F.max_pool1d):
@@ -316,3 +339,41 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool, of=F.adaptive_max_pool3d):
         output_size: how many; None for as many as the input has elements.
         return_indices: return the places of the maxima too.
     """
+
+
+class FractionalMaxPool2d(
+    _FractionalMaxPool, of=F.fractional_max_pool2d, buffers=("_random_samples",)
+):
+    """The maxima of windows that are placed at random steps.
+
+    Args:
+        kernel_size: the size of a window.
+        output_size: how many windows.
+        output_ratio: or how many there are for one element, between 0 and 1.
+        return_indices: return the places of the maxima too.
+        _random_samples: numbers in [0, 1) that place the windows.
+
+    Raises:
+        ArgumentError: not just one of size and ratio is given, or the ratio is not between 0 and 1.
+    """
+
+    _random_samples: Tensor | None = None
+
+
+class FractionalMaxPool3d(
+    _FractionalMaxPool, of=F.fractional_max_pool3d, buffers=("_random_samples",)
+):
+    """The maxima of windows that are placed at random steps.
+
+    Args:
+        kernel_size: the size of a window.
+        output_size: how many windows.
+        output_ratio: or how many there are for one element, between 0 and 1.
+        return_indices: return the places of the maxima too.
+        _random_samples: numbers in [0, 1) that place the windows.
+
+    Raises:
+        ArgumentError: not just one of size and ratio is given, or the ratio is not between 0 and 1.
+    """
+
+    _random_samples: Tensor | None = None

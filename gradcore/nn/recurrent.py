@@ -55,7 +55,7 @@ class RNNBase(Module):
     """Base of `RNN`, `LSTM` and `GRU`.
 
     The input is projected at all times at once; the steps are operations of their own, so that
-    small networks over long sequences take several times as long as PyTorch's kernels.
+    a step of a small network takes about ten times as long as in PyTorch's kernels.
 
     Args:
         mode: `"RNN_TANH"`, `"RNN_RELU"`, `"LSTM"` or `"GRU"`.
