@@ -231,6 +231,7 @@ DIFFERENT_NAMES = {
         "composite",
     ),
     "linalg.lstsq": "the pseudoinverse, multiplied",
+    "nn.functional.ctc_loss": "composite",
     "cdist": "one node, where PyTorch has views of it or products",
     "linalg.solve": "views of the solution for vectors and transposes",
     "linalg.solve_ex": "views of the solution for vectors and transposes",

@@ -160,6 +160,7 @@ ABSENT: Final[dict[str, tuple[str, ...]]] = {
         "batch_norm_stats",
         "batch_norm_update_stats",
         "convolution",
+        "embedding_bag",
         "grid_sampler_2d",
         "grid_sampler_3d",
         "gru",

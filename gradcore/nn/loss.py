@@ -14,6 +14,7 @@ from .options import FunctionModule
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
@@ -385,3 +386,22 @@ class TripletMarginWithDistanceLoss(
         super()._ready()
         if self.distance_function is None:
             self.distance_function = PairwiseDistance()
+
+
+class CTCLoss(
+    FunctionModule,
+    of=F.ctc_loss,
+    inputs="log_probs, targets, input_lengths, target_lengths",
+    shown="",
+):
+    """The negative log likelihood of labels, summed over all alignments.
+
+    Args:
+        blank: the label that stands for none.
+        reduction: `"mean"` or `"sum"` of the losses, or `"none"` for each.
+        zero_infinity: make losses that are infinite zero.
+    """
+
+    blank: int = 0
+    reduction: str = "mean"
+    zero_infinity: bool = False

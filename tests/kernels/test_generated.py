@@ -10,13 +10,14 @@ from gradcore.tensor import wrap
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
 F = gd.nn.functional
-# Without those that give a view, and the one whose derivative raises.
+# Without those that give a view, and those one of whose derivatives raises.
 ELEMENTWISE = [
     path
     for path, op in OPS.items()
     if op.kind in ("unary", "binary")
     and op.differentiable
     and path not in ("_real", "_imag", "floor_divide", "_div_trunc")
+    and path not in ("igamma", "igammac", "special.zeta")
 ]
 X = np.linspace(0.3, 0.9, 12).reshape(3, 4)
 
@@ -30,6 +31,13 @@ def operands(path):
     ]
 
 
+def calls_a_library(path):
+    """Whether it is made of functions of SciPy, of which CuPy has kernels of its own."""
+    op = OPS[path].call.op
+    formulas = [f for f in (op.forward, *op.rules) if callable(f)]
+    return any({"special", "apply", "module"} & set(f.__code__.co_names) for f in formulas)
+
+
 @pytest.mark.parametrize("path", ELEMENTWISE)
 def test_each_way_is_one_launch(path, count):
     inputs = operands(path)
@@ -38,10 +46,10 @@ def test_each_way_is_one_launch(path, count):
     gd.autograd.grad(y, inputs, v)  # compiles
     results = []
     forward = count(lambda: results.append(OPS[path].call(*inputs)))
-    assert forward.launches == 1
+    assert forward.launches == 1 or calls_a_library(path)
     assert not forward.copies_and_syncs
     backward = count(lambda: gd.autograd.grad(results[0], inputs, v))
-    assert backward.launches <= 1
+    assert backward.launches <= 1 or calls_a_library(path)
     assert not backward.copies_and_syncs
 
 
