@@ -36,7 +36,11 @@ def documented(torch):
         for name in dir(module):
             found = getattr(module, name)
             own = getattr(found, "__module__", "") in (None, f"torch.{namespace}", "torch._C")
-            if name[0] != "_" and callable(found) and (own or name in module.__all__):
+            if (
+                name[0] != "_"
+                and callable(found)
+                and (own or name in getattr(module, "__all__", ()))
+            ):
                 names.add(f"{namespace}.{name}")
     return names
 
@@ -66,7 +70,7 @@ def test_what_a_row_says():
     assert found["exp"].methods == ("exp",)
     assert found["exp"].in_place
     assert found["argmax"].order == 0
-    assert found["bitwise_and"].dtypes == "bi"
+    assert found["bitwise_and"].dtypes == "i"
     assert not any(path.rpartition(".")[2].startswith("_") for path in found)
 
 
