@@ -25,8 +25,6 @@ def documented(torch):
         if not name:
             continue
         name = name.removeprefix("torch.").removeprefix("functional.")
-        if name.endswith((".__get__", ".__set__", ".__delete__")):
-            name = name.rpartition(".")[0]
         if not any(part.startswith("_") for part in name.split(".")):
             names.add(name)
     for namespace in NAMESPACES:
