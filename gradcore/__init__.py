@@ -54,8 +54,6 @@ from .ops.comparison import *
 from .ops.conversion import *
 from .ops.creation import *
 from .ops.index import *
-from .ops.layer import *
-from .ops.loss import *
 from .ops.norm import *
 from .ops.pointwise import *
 from .ops.product import *

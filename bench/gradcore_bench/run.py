@@ -156,12 +156,15 @@ class _Run:
             raise BenchError(f"--only: there is no operation {', '.join(unknown)}")
         peer = self.alike[0].lib if self.alike else None
         rows: list[ops.Row] = []
+        kept = self.results["ops"] = []
         with _progress(self.console, timing=True) as progress:
             task = progress.add_task("ops", total=len(chosen))
             for path in chosen:
-                rows += ops.measure(peer, [path], self.options.budget)
+                for row in ops.measure(peer, [path], self.options.budget):
+                    rows.append(row)
+                    kept.append(row.as_data())
+                    self.write()
                 progress.update(task, advance=1, description=path, refresh=True)
-        self.results["ops"] = [row.as_data() for row in rows]
         self.console.print(report.ops(rows))
         if self.options.page:
             self.options.page.write_text(ops.page(rows, self.results["environment"]))
