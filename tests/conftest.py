@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 import gradcore
+import gradcore.nn.functional  # a few operations are declared there
 from gradcore import printing
 from gradcore.mode import WATCHERS
 from gradcore.op import declare_all
