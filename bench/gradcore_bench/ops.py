@@ -6,6 +6,7 @@ valid call, else along the first. What can be made no larger is timed as it is, 
 
 import functools
 import math
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,11 @@ __all__ = ["BOUND", "ELEMENTS", "Row", "measure", "page", "paths"]
 ELEMENTS: Final = 10**6
 BOUND: Final = 3.0
 """The largest ratio to PyTorch's time that needs no explanation in the operation's docstring."""
+
+_SLOWER: Final = re.compile(
+    r"times as long|PyTorch[^.:]*(times|long|slow|passes)|(times|long|slow|passes)[^.:]*PyTorch"
+)
+"""A sentence of a docstring that says how long it takes beside PyTorch's."""
 
 Maybe = float | None
 
@@ -118,8 +124,8 @@ def _row(op: Op, torch: Any, budget: float) -> Row | None:
                     clocks["torch_step"] = _clock(other)
     timings = interleave(list(clocks.values()), budget=budget, block=0.0)
     seconds = {name: t.median for name, t in zip(clocks, timings, strict=True)}
-    text = (op.call.__doc__ or "").lower()
-    return Row(op.path, size, explained="pytorch's time" in text, **seconds)
+    explained = _SLOWER.search(" ".join((op.call.__doc__ or "").split())) is not None
+    return Row(op.path, size, explained=explained, **seconds)
 
 
 def _clock(run: Callable[[], Any]) -> Clock:
