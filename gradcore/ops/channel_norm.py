@@ -430,7 +430,7 @@ _neighbours: Callable[..., Tensor] = primitive(
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """X / (k + alpha * m)^beta, of which m is the mean of the squares of neighbouring channels.
+    """`x` / (k + alpha * m)^beta, of which m is the mean of the squares of neighbouring channels.
 
     Args:
         input: `(n, channels, *)`, of at least three dimensions.

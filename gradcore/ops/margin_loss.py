@@ -247,7 +247,7 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """X where t is 1, max(0, margin - x) where it is -1.
+    """`x` where t is 1, max(0, margin - x) where it is -1.
 
     Args:
         input: distances, `(*)`.

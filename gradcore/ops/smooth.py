@@ -116,7 +116,7 @@ _mish = primitive("mish", _mish_forward, _mish_rule, elementwise=True)
 
 @public(path="nn.functional.mish", kind="primitive", samples=activation_samples, errors=_integers)
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """X tanh(softplus(x)) of each element.
+    """`x` tanh(softplus(x)) of each element.
 
     Args:
         input: floating point, any shape.
@@ -135,13 +135,13 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 @public(path="nn.functional.softsign", samples=activation_samples)
 def softsign(input: Tensor) -> Tensor:
-    """X / (1 + |x|) of each element."""
+    """`x` / (1 + |x|) of each element."""
     return input / (abs(input) + 1)
 
 
 @public(path="nn.functional.tanhshrink", samples=activation_samples)
 def tanhshrink(input: Tensor) -> Tensor:
-    """X - tanh(x) of each element."""
+    """`x` - tanh(x) of each element."""
     return input - tanh(input)
 
 

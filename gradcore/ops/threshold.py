@@ -106,7 +106,7 @@ _hardsigmoid = primitive(
 
 @public(path="nn.functional.hardsigmoid", kind="primitive", samples=_few, errors=_integers)
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """X / 6 + 1 / 2 of each element, moved into [0, 1]. At the bends the derivative is 0.
+    """`x` / 6 + 1 / 2 of each element, moved into [0, 1]. At the bends the derivative is 0.
 
     Args:
         input: floating point, any shape.
