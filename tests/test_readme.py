@@ -32,7 +32,7 @@ def test_the_code_blocks_print_what_they_say():
 
 
 def test_the_continuous_integration_runs_the_test_command():
-    commands = re.findall(r"^python3 .*pytest -n auto$", README, re.MULTILINE)
+    commands = re.findall(r"^python3 .*pytest -n auto --dist worksteal$", README, re.MULTILINE)
     assert len(commands) == 1
     script = (ROOT / ".ci" / "run").read_text()
     assert commands[0] in script

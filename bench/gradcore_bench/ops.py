@@ -174,7 +174,7 @@ def _largest(op: Op, torch: Any, there: Any) -> tuple[Sample, int] | None:
     assert op.samples is not None
     best: tuple[Sample, int] | None = None
     for small in op.samples(Maker(op.path)):
-        probes = _grown(small, ELEMENTS // 30)
+        probes = _grown(small, ELEMENTS // 1000)
         for probe, call in (*zip(probes, _grown(small, ELEMENTS), strict=True), (None, small)):
             call = _single(call)
             size = _size(call)
