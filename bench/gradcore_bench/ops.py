@@ -174,13 +174,14 @@ def _largest(op: Op, torch: Any, there: Any) -> tuple[Sample, int] | None:
     assert op.samples is not None
     best: tuple[Sample, int] | None = None
     for small in op.samples(Maker(op.path)):
-        probes = _grown(small, ELEMENTS // 1000)
-        for probe, call in (*zip(probes, _grown(small, ELEMENTS), strict=True), (None, small)):
+        # Twice smaller ones first, as the results may grow faster than the arguments.
+        probes = zip(_grown(small, 100), _grown(small, 1000), strict=True)
+        for probe, call in (*zip(probes, _grown(small, ELEMENTS), strict=True), ((), small)):
             call = _single(call)
             size = _size(call)
             if best is not None and size <= best[1]:
                 continue
-            if probe is not None and not _is_moderate(op, _single(probe)):
+            if not all(_is_moderate(op, _single(each)) for each in probe):
                 continue
             if _runs(op.call, *ours(call, False)[:2]) and (
                 there is None or _runs(there, *theirs(torch, call, False)[:2])
