@@ -18,7 +18,7 @@ from .activation import floating, logsigmoid
 from .comparison import eq, logical_not
 from .creation import arange
 from .index import gather
-from .loss import _checked
+from .loss import _checked, _reduced
 from .pointwise import clamp_min, exp, log, minimum, relu, where
 from .similarity import pairwise_distance
 from .special import xlogy
@@ -26,13 +26,6 @@ from .special import xlogy
 __all__: list[str] = []
 
 _TINY: Final = 1e-12
-
-
-def _reduced(loss: Tensor, reduction: str) -> Tensor:
-    if reduction == "none":
-        return loss
-    y: Tensor = loss.mean() if reduction == "mean" else loss.sum()
-    return y
 
 
 def _signs(make: Any, *shape: int) -> Any:
