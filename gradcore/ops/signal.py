@@ -11,17 +11,15 @@ import numpy as np
 
 from .. import dtypes
 from ..batching.array import bottom
-from ..batching.readings import leading
-from ..device import Array
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..namespace import Namespace
-from ..op import primitive, public, recorded, tensor_of
+from ..op import public, recorded, tensor_of
 from ..samples import bad, sample
 from ..tensor import Tensor
 from .creation import ones, tensor
 from .fourier import fft, ifft, integer, irfft, rfft
 from .padding import pad
 from .shape import squeeze, stack, transpose, unsqueeze
+from .strided import add_windows, unfold
 
 __all__ = [
     "bartlett_window",
@@ -144,43 +142,10 @@ def kaiser_window(
 # pieces of a signal ----------------------------------------------------------------------------
 
 
-def _cut(xp: Namespace, x: Array, size: int, step: int) -> Array:
-    *lead, length = x.shape
-    *strides, along = x.strides
-    view = xp.module.lib.stride_tricks.as_strided(
-        x, (*lead, 1 + (length - size) // step, size), (*strides, step * along, along)
-    )
-    return view.copy()  # writes to the operand must not show in the result
-
-
-def _added(xp: Namespace, x: Array, length: int, step: int) -> Array:
-    *lead, count, size = x.shape
-    rows = -(-size // step)
-    wide = max(length, (count + rows - 1) * step)
-    y = xp.module.zeros((*lead, wide), x.dtype)
-    # In one row of this view start no two pieces: their parts of `step` elements are added at once.
-    places = y[..., : (count + rows - 1) * step].reshape(*lead, count + rows - 1, step)
-    for row in range(rows):
-        part = x[..., row * step : (row + 1) * step]
-        here = places[..., row : row + count, : part.shape[-1]]
-        xp.add(here, part, here)
-    return y[..., :length]
-
-
-_pieces = primitive(
-    "unfold",
-    _cut,
-    lambda xp, g, x_shape, step: xp.apply(_overlap_add, g, x_shape[-1], step),
-    linear=True,
-    batching=leading,
-)
-_overlap_add = primitive(
-    "overlap_add",
-    _added,
-    lambda xp, g, x_shape, step: xp.apply(_pieces, g, x_shape[-1], step),
-    linear=True,
-    batching=leading,
-)
+def _added(pieces: Tensor, length: int, step: int) -> Tensor:
+    """Pieces `(*, count, n)` that start every `step` elements, added up to `(*, length)`."""
+    *lead, _, n = pieces._shape
+    return add_windows(pieces, (*lead, length), len(lead), n, step)
 
 
 def _centred(x: Tensor, n: int) -> Tensor:
@@ -317,9 +282,9 @@ def stft(
     if onesided and complex_:
         raise ArgumentError("Cannot have onesided output if window or input is complex.")
     if align_to_window:
-        pieces = _centred(_pieces(x, width, hop) * seen, n)
+        pieces = _centred(unfold(x, -1, width, hop) * seen, n)
     else:
-        pieces = _pieces(x, n, hop)
+        pieces = unfold(x, -1, n, hop)
         if window is not None or width != n:
             pieces = pieces * _centred(seen, n)
     transform = rfft if not complex_ and onesided is not False else fft
@@ -434,9 +399,9 @@ def istft(
     whole = n + hop * (count - 1)
     start = n // 2 if center else 0
     end = whole - start if length is None else min(whole, start + length)
-    y = _overlap_add(pieces * seen, whole, hop)[..., start:end]
+    y = _added(pieces * seen, whole, hop)[..., start:end]
     squares = recorded.broadcast_to(seen * seen, (count, n))
-    weight = _overlap_add(squares, whole, hop)[..., start:end]
+    weight = _added(squares, whole, hop)[..., start:end]
     lowest = bottom(weight.detach()._array)
     least = float(abs(lowest).min()) if lowest.size else math.inf
     if not least > 1e-11:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import dtypes
 from ..batching.array import BatchedArray, Level, bottom
 from ..batching.namespace import own_memory, spread
-from ..device import CPU, Array, type_of
+from ..device import Array, type_of
 from ..errors import ArgumentError, DimensionError, ShapeError
 from ..namespace import Namespace
 from ..op import NUMPY_FACES, primitive, public, tensor_of
@@ -432,22 +432,19 @@ def _windows(xp: Namespace, x: Array, dim: int, size: int, step: int) -> Array:
 
 def _overlaid(xp: Namespace, g: Array, shape: Shape, dim: int, size: int, step: int) -> Array:
     """The adjoint: what is an element of several windows adds up."""
-    count = g.shape[dim]
-    before = (slice(None),) * dim
-    if xp is not CPU.xp:
-        order = (*range(dim + 1), g.ndim - 1, *range(dim + 1, g.ndim - 1))
-        module = xp.module
-        places = module.arange(count)[:, None] * step + module.arange(size)
-        return xp.put(g.transpose(order), (*before, places), shape)
-    y = np.zeros(shape, g.dtype)
-    if size <= count:
-        for k in range(size):
-            y[(*before, slice(k, k + (count - 1) * step + 1, step))] += g[..., k]
-    else:
-        moved = np.moveaxis(g, -1, dim + 1)
-        for k in range(count):
-            y[(*before, slice(k * step, k * step + size))] += moved[(*before, k)]
-    return y
+    count, length = g.shape[dim], shape[dim]
+    rest = (*shape[:dim], *shape[dim + 1 :])
+    rows = -(-size // step)
+    starts = count + rows - 1
+    y = xp.module.zeros((*rest, max(length, starts * step)), g.dtype)
+    # In one row of this view start no two windows: their parts of `step` elements add up at once.
+    places = y[..., : starts * step].reshape(*rest, starts, step)
+    windows = xp.module.moveaxis(g, dim, -2)
+    for row in range(rows):
+        part = windows[..., row * step : (row + 1) * step]
+        here = places[..., row : row + count, : part.shape[-1]]
+        xp.add(here, part, here)
+    return xp.module.moveaxis(y[..., :length], -1, dim)
 
 
 def _windowed_batches(level: Level, run: Any, x: Any, how: tuple[int, int, int]) -> Any:
@@ -464,22 +461,24 @@ def _overlaid_batches(
 _unfold = linear(
     "unfold",
     lambda xp, x, how: _windows(xp, x, *how),
-    lambda xp, g, x_shape, how: xp.apply(_overlay, g, x_shape, *how),
+    lambda xp, g, x_shape, how: xp.apply(add_windows, g, x_shape, *how),
     "UnfoldBackward0",
     view=True,
     batching=_windowed_batches,
 )
-_overlay = primitive(
+add_windows = primitive(
     "unfold_backward",
     _overlaid,
     lambda xp, g, dim, size, step: xp.apply(_window, g, (dim, size, step)),
     linear=True,
     batching=_overlaid_batches,
 )
+"""`add_windows(g, shape, dim, size, step)`: windows as of `unfold` added up, the adjoint."""
+
 _window = primitive(
     "unfold_copy",
     lambda xp, x, how: _windows(xp, x, *how),
-    lambda xp, g, x_shape, how: xp.apply(_overlay, g, x_shape, *how),
+    lambda xp, g, x_shape, how: xp.apply(add_windows, g, x_shape, *how),
     linear=True,
     batching=_windowed_batches,
 )
