@@ -22,9 +22,6 @@ __all__: list[str] = []
 
 
 def _declare() -> None:
-    if _begun:
-        return  # an operation that is being declared asked for another
-    _begun.append(True)
     import pkgutil  # a millisecond
 
     package = sys.modules[__package__ or ""]
@@ -37,9 +34,6 @@ def _declare() -> None:
     for name, value in list(vars(Tensor).items()):
         if isinstance(value, _Placeholder):
             delattr(Tensor, name)
-
-
-_begun: list[bool] = []
 
 
 class _Placeholder:

@@ -154,14 +154,20 @@ LATE: Final[list[Callable[[], None]]] = []
 """What declares the operations that are not declared yet; empty when all are."""
 
 _DECLARING: Final = threading.RLock()
+_declaring: Final[list[bool]] = []
 
 
 def declare_all() -> None:
     """Declare every operation; `OPS` and `NUMPY_FACES` are complete then."""
     with _DECLARING:
-        declare = LATE[:]
-        while declare:
-            declare.pop()()
+        if not LATE or _declaring:
+            return  # an operation that is being declared asked for another
+        _declaring.append(True)
+        try:
+            for declare in LATE:
+                declare()
+        finally:
+            _declaring.clear()
         LATE.clear()
 
 
