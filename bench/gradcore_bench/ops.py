@@ -137,6 +137,8 @@ def _clock(run: Callable[[], Any]) -> Clock:
 def _step(lib: Any, function: Callable[..., Any], args: Any, kwargs: Any, leaves: Any) -> Any:
     """Forward and backward to all leaves; None where there is nothing to differentiate."""
     leaves = [t for t in leaves if t.requires_grad]
+    if not _runs(function, args, kwargs):
+        return None  # it refuses to record
     outputs = [y for y in _flat(function(*args, **kwargs)) if getattr(y, "requires_grad", False)]
     if not leaves or not outputs:
         return None
@@ -176,8 +178,8 @@ def _largest(op: Op, torch: Any, there: Any) -> tuple[Sample, int] | None:
     assert op.samples is not None
     best: tuple[Sample, int] | None = None
     for small in op.samples(Maker(op.path)):
-        # Twice smaller ones first, as the results may grow faster than the arguments.
-        probes = zip(_grown(small, 100), _grown(small, 1000), strict=True)
+        # Smaller ones first: results, or the time for them, may grow faster than the arguments.
+        probes = zip(*[_grown(small, n) for n in (100, 1000, ELEMENTS // 30)], strict=True)
         for probe, call in (*zip(probes, _grown(small, ELEMENTS), strict=True), ((), small)):
             call = _single(call)
             size = _size(call)
@@ -225,7 +227,7 @@ def _is_moderate(op: Op, probe: Sample) -> bool:
     except Exception:
         return False
     largest = max([y.numel() for y in outputs if isinstance(y, gd.Tensor)], default=0)
-    return largest <= 20 * _size(probe) and time.perf_counter() - begin < 0.5
+    return largest <= 20 * _size(probe) and time.perf_counter() - begin < 0.1
 
 
 def _grown(call: Sample, elements: int) -> Iterator[Sample]:
