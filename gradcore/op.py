@@ -89,6 +89,7 @@ from .symbols import NoSuchLoop, NotElementwise, Symbol
 from .tensor import Lifted, Tensor, new_tensor, outermost, wrap
 
 __all__ = [
+    "ASPECTS",
     "LATE",
     "OPS",
     "Op",
@@ -105,6 +106,28 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 Formula = Callable[..., Any]
+
+ASPECTS: Final = {
+    "accepts": "dtypes that only gradcore takes",
+    "refuses": "dtypes that only PyTorch takes",
+    "values": "other values or dtypes for some dtypes",
+    "values at": "other values for some elements",
+    "float16": "more exact for float16",
+    "copies": "the result has memory of its own",
+    "new": "the result is never the operand itself",
+    "keywords": "arguments have NumPy's names, too",
+    "differentiable": "only gradcore has a derivative",
+    "derivative": "only gradcore has a derivative of all orders, or for some arguments",
+    "complex derivative": "another derivative by complex numbers for some arguments",
+    "second derivative": "another second derivative for some arguments",
+    "derivative at": "another derivative for some elements",
+    "tangent": "other tangents for some arguments",
+    "complex tangent": "other complex tangents for some arguments",
+    "node": "another name of its node",
+    "saves": "what is saved, so that to write to it is an error",
+    "saves less": "what is not saved, so that to write to it is no error",
+}
+"""In what an operation may differ from PyTorch's."""
 
 
 @dataclass
@@ -127,6 +150,12 @@ class Op:
         tested: `tested(call)` is what the suite runs on the samples in the place of `call`, if that
             is not `call` itself: of matrices that must be symmetric, or of what is unique up to
             signs alone. It is given PyTorch's function too.
+        waits: whether the host waits for a device, to know a value: the answer itself, the length
+            of the result, or whether the operands are valid.
+        batched: False where `vmap` refuses some calls, as PyTorch's does: what the values are
+            decides on the shape of the result, or the numbers are random.
+        departs: where it is not as PyTorch's, and why, by what differs: one of `ASPECTS`, alone or
+            with the cases that it is about: `"node"`, `"refuses: int32, int64"`.
     """
 
     name: str
@@ -142,6 +171,17 @@ class Op:
     errors: Callable[[Maker], Sequence[Bad]] | None
     rules: tuple[Formula | None, ...] = field(default=())
     tested: Callable[[Any], Callable[..., Any]] = field(default=lambda call: call)
+    waits: bool = False
+    batched: bool = True
+    departs: dict[str, str] = field(default_factory=dict)
+
+    def departs_in(self, aspect: str, case: Any = None) -> bool:
+        """Whether `departs` has the aspect: of all cases, or of this one."""
+        for key in self.departs:
+            name, _, cases = key.partition(": ")
+            if name == aspect and (not cases or str(case) in cases.split(", ")):
+                return True
+        return False
 
 
 OPS: Final[dict[str, Op]] = {}
@@ -216,6 +256,9 @@ def public(
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
     rules: tuple[Formula | None, ...] = (),
     tested: Callable[[Any], Callable[..., Any]] = lambda call: call,
+    waits: bool = False,
+    batched: bool = True,
+    departs: dict[str, str] | None = None,
 ) -> Callable[[F], F]:
     """Register a public function; see `Op` for the arguments. Returns the function itself."""
 
@@ -238,6 +281,9 @@ def public(
             errors,
             rules,
             tested,
+            waits,
+            batched,
+            departs or {},
         )
         assert op.path not in OPS, op.path
         OPS[op.path] = op
@@ -255,28 +301,16 @@ def parameters(rule: Formula) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount]
 
 
-_SAVED_NAMES: Final[dict[str, dict[str, str]]] = {
-    "pow": {"b": "exponent"},
-    "norm": {"p": "ord"},
-    "getitem": {"index": "indices"},
-    "mm": {"b": "mat2"},
-    "bmm": {"b": "mat2"},
-    "mse_loss": {"b": "target"},
-    "l1_loss": {"b": "target"},
-    "smooth_l1_loss": {"b": "target"},
-    "huber_loss": {"b": "target"},
-}
-"""PyTorch's names for saved values where they do not follow from the letters of the rules."""
-
-
-def saved_names(op: str, layout: tuple[str, ...], letters: tuple[str, ...]) -> tuple[str, ...]:
-    """PyTorch's names for the saved values that the rules of `op` call as in `layout`."""
+def saved_names(
+    layout: tuple[str, ...], letters: tuple[str, ...], saved_as: dict[str, str]
+) -> tuple[str, ...]:
+    """PyTorch's names for the saved values that the rules call as in `layout`."""
     names = {"y": "result", **{y: f"result{y[1:]}" for y in layout if y[1:].isdigit()}}
     if letters:
         names[letters[0]] = "self"
     if letters == ("a", "b"):
         names["b"] = "other"
-    names.update(_SAVED_NAMES.get(op, {}))
+    names.update(saved_as)
     for letter in letters:
         names[f"{letter}_shape"] = f"{names.get(letter, letter)}_sym_sizes"
     return tuple([names.get(letter, letter) for letter in layout])
@@ -365,6 +399,7 @@ class _Elementwise:
         self.holomorphic = holomorphic
         self.ordered = ordered
         self.view = False
+        self.saved_as: dict[str, str] = {}
         self.call: Callable[..., Any] = self.general
         self.scalar_rule: Formula | None = rules[0]
         self.by_number = False  # scalar_rule takes a Python number
@@ -458,7 +493,7 @@ class _Elementwise:
                 tuple(numbers),
                 pure=True,
                 elementwise=True,
-                names=saved_names(self.name, layout, self.letters),
+                names=saved_names(layout, self.letters, self.saved_as),
                 letters=layout,
             )
         return found
@@ -710,6 +745,7 @@ def unary(
     in_place: bool = True,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
+    departs: dict[str, str] | None = None,
 ) -> Callable[[F], F]:
     """Declare an elementwise function of one Tensor.
 
@@ -730,6 +766,7 @@ def unary(
         in_place: as in `Op`.
         samples: as in `Op`; real numbers in [-2, 2) by default.
         errors: as in `Op`.
+        departs: as in `Op`.
     """
 
     def declare(signature: F) -> F:
@@ -816,6 +853,7 @@ def unary(
             in_place=in_place,
             samples=samples or over(-2.0, 2.0),
             errors=errors,
+            departs=departs,
         )
 
     return declare
@@ -968,6 +1006,8 @@ def binary(
     in_place: bool = True,
     samples: Callable[[Maker], Sequence[Sample]] | None = None,
     errors: Callable[[Maker], Sequence[Bad]] | None = None,
+    departs: dict[str, str] | None = None,
+    saved_as: dict[str, str] | None = None,
 ) -> Callable[[F], F]:
     """Declare an elementwise function of two operands, with broadcasting and promotion.
 
@@ -986,6 +1026,8 @@ def binary(
         in_place: as in `Op`.
         samples: as in `Op`; all ways of broadcasting numbers in [-2, 2) by default.
         errors: as in `Op`.
+        departs: as in `Op`.
+        saved_as: as for `primitive`.
         reflected: Tensor's name for it with the operands exchanged, for example `"__rsub__"`.
         scalar_rule: the VJP of the first operand where the second is a Python number, which
             forward and rule then get as it is.
@@ -1006,6 +1048,7 @@ def binary(
             holomorphic,
             ordered,
         )
+        op.saved_as = saved_as or {}
         op.scalar_rule = scalar_rule or rule_a
         op.by_number = scalar_rule is not None
         op.scalar_graph = scalar_graph or node_name
@@ -1027,6 +1070,7 @@ def binary(
             in_place=in_place,
             samples=samples or over_pairs(),
             errors=errors,
+            departs=departs,
         )
         operation = functools.wraps(function)(_binary_call(op, op.general_of_operator))
         for method in names:
@@ -1072,6 +1116,7 @@ class _Primitive:
         jvp: Formula | None,
         batching: Formula | None,
         outputs: int | None,
+        saved_as: dict[str, str],
     ) -> None:
         names = parameters(forward)
         assert names[0] == "xp", name
@@ -1079,6 +1124,7 @@ class _Primitive:
         self.multilinear = multilinear
         self.symmetric = symmetric
         self.jvp = jvp
+        self.saved_as = saved_as
         self.call: Callable[..., Tensor]
         self.name = name
         self.graph = graph
@@ -1206,7 +1252,7 @@ class _Primitive:
             tuple(numbers),
             joint,
             pure=True,
-            names=saved_names(self.name, layout, self.letters),
+            names=saved_names(layout, self.letters, self.saved_as),
             letters=layout,
         )
         if self.holds_arrays and not needed.isdisjoint(self.metadata):
@@ -1346,6 +1392,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
     jvp: Formula | None = None,
     batching: Formula | None = None,
     outputs: int | None = None,
+    saved_as: dict[str, str] | None = None,
 ) -> Callable[..., Any]:
     """Declare a rule-bearing operation that takes metadata, or is not elementwise.
 
@@ -1372,6 +1419,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
             `joint` then; its `g` is the tuple of their cotangents, None for one that has none, and
             `y0`, `y1`, ... are the outputs. It conjugates for itself. A `jvp` or a `linear`
             forward gives a tuple of tangents.
+        saved_as: PyTorch's names for saved values, by ours, where they do not follow from these.
 
     Returns:
         A function of the Tensors and then the metadata, all positional. They are not checked.
@@ -1393,6 +1441,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
         jvp,
         batching,
         outputs,
+        saved_as or {},
     )
     implementations, variant, again = op.implementations, op.variant, op.again
     result = op.result

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import gradcore as gd
+from gradcore.op import ASPECTS
 from gradcore_bench import coverage
 from gradcore_bench.absent import ABSENT
 from gradcore_bench.cli import main
@@ -75,3 +76,9 @@ def test_what_a_row_says():
 def test_the_command_shows_the_page(capsys):
     assert main(["coverage"]) == 0
     assert "| matmul |" in capsys.readouterr().out
+
+
+def test_departures_are_of_known_aspects():
+    for path, op in coverage.operations().items():
+        for key in op.departs:
+            assert key.partition(": ")[0] in ASPECTS, path

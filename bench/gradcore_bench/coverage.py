@@ -14,7 +14,7 @@ import numpy as np
 
 import gradcore as gd
 from gradcore.autograd import forward_ad
-from gradcore.op import OPS, Op, declare_all
+from gradcore.op import ASPECTS, OPS, Op, declare_all
 from gradcore.samples import Maker, Sample
 from gradcore_bench.absent import ABSENT
 
@@ -32,6 +32,10 @@ DTYPES: Final = {
 """By the letter in the table; NumPy's letters where it has one of its own."""
 
 
+OF_CASES: Final = ("accepts", "refuses", "values", "values at", "derivative at")
+"""The aspects of which the cases are dtypes or values, and not the numbers of samples."""
+
+
 @dataclass(frozen=True)
 class Row:
     """What one operation can do.
@@ -45,6 +49,8 @@ class Row:
         order: how often it was differentiated: 0, 1, or 2 for any number of times.
         forward: whether it has forward mode.
         dtypes: of DTYPES, those it takes.
+        vmap: whether it runs within `vmap` whatever the arguments are.
+        waits: whether the host waits for a device.
     """
 
     path: str
@@ -55,17 +61,25 @@ class Row:
     order: int
     forward: bool
     dtypes: str
+    vmap: bool
+    waits: bool
+
+
+def operations() -> dict[str, Op]:
+    """The library's public operations by name."""
+    declare_all()
+    import_module("gradcore.nn.functional")  # it declares a few itself
+    return {
+        path: op
+        for path, op in sorted(OPS.items(), key=lambda entry: entry[0].lower())
+        if not path.rpartition(".")[2].startswith("_")  # what others are made of
+        and op.call.__module__.startswith(gd.__name__)  # not a user's own
+    }
 
 
 def rows() -> Iterator[Row]:
-    """The operations by name."""
-    declare_all()
-    import_module("gradcore.nn.functional")  # it declares a few itself
-    for path, op in sorted(OPS.items(), key=lambda entry: entry[0].lower()):
-        if path.rpartition(".")[2].startswith("_"):
-            continue  # what public operations are made of
-        if not op.call.__module__.startswith(gd.__name__):
-            continue  # a user's own
+    """What they can do."""
+    for path, op in operations().items():
         samples = [] if op.samples is None else list(op.samples(Maker(path)))
         order, forward = (0, False) if not op.differentiable else _derivatives(op, samples)
         yield Row(
@@ -77,6 +91,8 @@ def rows() -> Iterator[Row]:
             order,
             forward,
             _dtypes(op, samples),
+            op.batched,
+            op.waits,
         )
 
 
@@ -211,15 +227,19 @@ def page() -> str:
         "PyTorch.",
         "",
         f"{len(found)} operations, {differentiable} of them differentiable. Their names are those "
-        "under `torch.`; each runs on the CPU and on CUDA devices, and within `vmap`.",
+        "under `torch.`; each runs on the CPU and on CUDA devices.",
         "",
         "- *Methods*: of Tensor; `_` after a name: also in place.",
         "- *Derivatives*: ∞, of any order; 1, of the first order; 0, none flow. *Forward*: forward "
         "mode.",
         f"- *Dtypes*: {', '.join(f'`{letter}` {name}' for letter, name in DTYPES.items())}.",
+        "- *vmap*: within `gradcore.vmap`; *some*: not where values decide on shapes, or numbers "
+        "are random.",
+        "- *Waits*: the host waits for a device, to know a value.",
         "",
-        "| Operation | Methods | NumPy, SciPy | Array API | Derivatives | Forward | Dtypes |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| Operation | Methods | NumPy, SciPy | Array API | Derivatives | Forward | Dtypes | vmap "
+        "| Waits |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in found:
         methods = ", ".join(f"{name}{'_' * row.in_place}" for name in row.methods)
@@ -231,9 +251,29 @@ def page() -> str:
             ("0", "1", "∞")[row.order],
             "yes" if row.forward else "",
             row.dtypes,
+            "yes" if row.vmap else "some",
+            "yes" if row.waits else "",
         )
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "## Not there", ""]
+    lines += ["", "## Not as in PyTorch", "", *_departures(), "## Not there", ""]
     for reason, names in ABSENT.items():
         lines += [f"{reason}: " + ", ".join(f"`{name}`" for name in names) + ".", ""]
     return "\n".join(lines[:-1] if lines[-1] == "" else lines) + "\n"
+
+
+def _departures() -> Iterator[str]:
+    """A paragraph for each of the aspects in which operations differ from PyTorch's."""
+    for aspect, meaning in ASPECTS.items():
+        by_reason: dict[str, list[str]] = {}
+        for path, op in operations().items():
+            for key, reason in op.departs.items():
+                name, _, cases = key.partition(": ")
+                if name == aspect:
+                    cases = f" ({cases})" if cases and aspect in OF_CASES else ""
+                    by_reason.setdefault(reason, []).append(f"`{path}`{cases}")
+        if by_reason:
+            yield f"{meaning[0].upper()}{meaning[1:]}:"
+            yield ""
+            for reason, names in sorted(by_reason.items()):
+                yield f"- {reason}: {', '.join(names)}"
+            yield ""

@@ -265,7 +265,11 @@ sigmoid = _pointwise.sigmoid
 tanh = _pointwise.tanh
 
 
-@public(path="nn.functional.relu", samples=_activation.activation_samples)
+@public(
+    path="nn.functional.relu",
+    samples=_activation.activation_samples,
+    departs={"accepts: bool": "max(x, 0)"},
+)
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0) of each element. At 0 the derivative is 0.
 
@@ -367,6 +371,7 @@ def softmin(
     kind="primitive",
     samples=adaptive_samples(1),
     errors=adaptive_errors(1),
+    departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The largest elements in one dimension of as many windows as the result has elements.

@@ -73,6 +73,7 @@ def _sum(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Te
         bad(RuntimeError, "must be a matrix", make.real(2), make.real(2, 3), make.real(3)),
         bad(RuntimeError, "same dtype", make.real(2), make.real(2, 3), make.complex(3, 2)),
     ],
+    departs={"node": "composite"},
 )
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (mat1 @ mat2)`.
@@ -107,6 +108,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: An
         bad(RuntimeError, r"vector \+ matrix @", make.real(2), make.real(2, 3), make.real(3, 1)),
         bad(RuntimeError, "same dtype", make.real(2), make.real(2, 3), make.complex(3)),
     ],
+    departs={"node": "composite"},
 )
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (mat @ vec)`.
@@ -157,6 +159,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any 
             beta=0.5,
         ),
     ],
+    departs={"node": "composite"},
 )
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * outer(vec1, vec2)`, with promotion.
@@ -213,6 +216,7 @@ def _check_batches(name: str, batch1: Tensor, batch2: Tensor) -> None:
         bad(RuntimeError, "expanded size", make.real(5), make.real(2, 2, 3), make.real(2, 3, 2)),
         bad(RuntimeError, "same dtype", make.complex(2), make.real(2, 2, 3), make.real(2, 3, 2)),
     ],
+    departs={"node": "composite"},
 )
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
@@ -253,6 +257,7 @@ def baddbmm(
         bad(RuntimeError, "cannot be mul", make.real(2), make.real(2, 2, 3), make.real(2, 2, 3)),
         bad(RuntimeError, "expanded size", make.real(5), make.real(2, 2, 3), make.real(2, 3, 2)),
     ],
+    departs={"node": "composite"},
 )
 def addbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1

@@ -60,6 +60,7 @@ def _add(input: Any, other: Any) -> Tensor:
     array_api="subtract",
     methods=("__sub__",),
     reflected="__rsub__",
+    departs={"accepts: bool": "a bool Tensor minus a number is a number"},
 )
 def _sub(input: Any, other: Any) -> Tensor:
     """Difference of `input` and `other`."""
@@ -76,6 +77,7 @@ def _sub(input: Any, other: Any) -> Tensor:
         bad(RuntimeError, r"size of tensor a \(3\) must match", make.real(2, 3), make.real(4)),
         bad(TypeError, "must be a Tensor, an array or a number", make.real(2), "2"),
     ],
+    departs={"saves less": "a factor that is a number"},
 )
 def mul(input: Any, other: Any) -> Tensor:
     """Product of `input` and `other`, with broadcasting."""
@@ -92,6 +94,7 @@ def mul(input: Any, other: Any) -> Tensor:
     methods=("true_divide", "__truediv__"),
     reflected="__rtruediv__",
     samples=over_pairs(-2.0, 2.0, (0.5, 2.0)),
+    departs={"saves less": "a divisor that is a number"},
 )
 def true_divide(input: Any, other: Any) -> Tensor:
     """Quotient of `input` and `other`, with broadcasting; of integers it is floating point."""
@@ -107,6 +110,7 @@ def true_divide(input: Any, other: Any) -> Tensor:
     graph="PowBackward1",
     scalar_graph="PowBackward0",
     reflected_graph="PowBackward2",
+    saved_as={"b": "exponent"},
     numpy={"power": None, "float_power": None, "pow": None},
     array_api="pow",
     methods=("pow", "__pow__"),
@@ -120,6 +124,7 @@ def true_divide(input: Any, other: Any) -> Tensor:
     errors=lambda make: [
         bad(RuntimeError, "Integers to negative integer powers", make.integers(1, 5, 3), -1),
     ],
+    departs={"refuses: int32, int64": "PyTorch gives 0 for negative exponents that are Tensors"},
 )
 def pow(input: Any, exponent: Any) -> Tensor:
     """`input` to the power `exponent`, with broadcasting.
@@ -168,6 +173,7 @@ def fmod(input: Any, other: Any) -> Tensor:
     methods=("floor_divide", "__floordiv__"),
     reflected="__rfloordiv__",
     samples=over_pairs(-2.0, 2.0, (0.5, 2.0)),
+    departs={"node": "PyTorch writes torch::autograd::NotImplemented"},
 )
 def floor_divide(input: Any, other: Any) -> Tensor:
     """The quotient rounded down. It is recorded, but backward through it raises."""
@@ -196,6 +202,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
         sample(make.real(2, 3), make.real(3), alpha=2.0),
         sample(make.real(2, 3), 1.5),
     ],
+    departs={"accepts: bool": "a bool Tensor minus a number is a number"},
 )
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """`input - alpha * other`, with broadcasting."""
@@ -215,7 +222,15 @@ def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
     return other * alpha
 
 
-@public(methods=("rsub",), path="rsub", samples=over_pairs())
+@public(
+    methods=("rsub",),
+    path="rsub",
+    samples=over_pairs(),
+    departs={
+        "node": "SubBackward0 of the exchanged operands",
+        "accepts: bool": "a number minus a bool Tensor is a number",
+    },
+)
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """`other - alpha * input`."""
     return sub(other, input, alpha=alpha)
@@ -233,6 +248,11 @@ def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     errors=lambda make: [
         bad(RuntimeError, "rounding_mode to be one of None", make.real(2), 2, rounding_mode="up"),
     ],
+    departs={
+        "node": "rounded quotients have a name of their own",
+        "saves": "its result rounded, of which the divisor's gradient is made",
+        "saves less": "a divisor that is a number",
+    },
 )
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """Quotient of `input` and `other`, with broadcasting.
@@ -273,6 +293,7 @@ _SMOOTH_QUOTIENTS = over_pairs(-2.0, 2.0, (0.5, 2.0))
     ordered=True,
     methods=(),
     samples=_SMOOTH_QUOTIENTS,
+    departs={"node": "rounded quotients have a name of their own"},
 )
 def _div_trunc(input: Any, other: Any) -> Tensor:
     """The quotient rounded to zero."""
@@ -288,6 +309,7 @@ def _div_trunc(input: Any, other: Any) -> Tensor:
     numpy="floor_divide",
     methods=(),
     samples=_SMOOTH_QUOTIENTS,
+    departs={"node": "rounded quotients have a name of their own"},
 )
 def _div_floor(input: Any, other: Any) -> Tensor:
     """The quotient rounded down."""

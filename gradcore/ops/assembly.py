@@ -88,6 +88,7 @@ def _apart(pieces: tuple[Tensor, ...], x: Tensor, dim: int) -> tuple[Tensor, ...
     methods=("unsafe_split",),
     samples=lambda make: [sample(make.real(5, 3), 2), sample(make.real(2, 4), 3, dim=-1)],
     errors=lambda make: [bad(RuntimeError, "split_size can only be 0", make.real(2, 3), 0)],
+    departs={"node": "views with a node each"},
 )
 def unsafe_split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """`split` into views that may be written to, which here is safe."""
@@ -99,6 +100,7 @@ def unsafe_split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> t
     methods=("unsafe_split_with_sizes",),
     samples=lambda make: [sample(make.real(4, 3), [1, 3])],
     errors=lambda make: [bad(RuntimeError, "to sum exactly to 2", make.real(2, 3), [1, 2])],
+    departs={"node": "views with a node each"},
 )
 def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """`split_with_sizes` into views that may be written to, which here is safe."""
@@ -110,6 +112,7 @@ def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tu
     methods=("unsafe_chunk",),
     samples=lambda make: [sample(make.real(5, 3), 3), sample(make.real(2, 4), 2, 1)],
     errors=lambda make: [bad(RuntimeError, "to be greater than 0", make.real(2), 0)],
+    departs={"node": "views with a node each"},
 )
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """`chunk` into views that may be written to, which here is safe."""
@@ -389,6 +392,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
         bad(RuntimeError, "Expect a 1D vector", make.real(2, 3)),
         bad(RuntimeError, "Expect a non-negative number, but got -1", make.real(2), -1),
     ],
+    departs={"node": "an index, where PyTorch selects by masks and stacks"},
 )
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of `r` elements of a vector, in the order of `itertools.combinations`.

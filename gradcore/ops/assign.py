@@ -283,6 +283,7 @@ def _on_host(item: Any) -> Any:
         bad(RuntimeError, "shape mismatch", make.real(3), (np.array([0, 1]),), make.real(3)),
         bad(TypeError, "must be tuple of Tensors", make.real(3), np.array([0]), make.real(1)),
     ],
+    batched=False,
 )
 def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`input` with `values` at `indices`.

@@ -240,6 +240,10 @@ def _normalized(
         bad(TypeError, "must be int, not float", make.real(2, 4), 2.0),
         bad(RuntimeError, "mixed dtype", make.real(2, 2), 1, make.real(2).astype(np.float32)),
     ],
+    departs={
+        "saves": "mean and variance, of which PyTorch keeps what is wanted",
+        "derivative: 3": "PyTorch's double backward fails without a weight",
+    },
 )
 def group_norm(
     input: Tensor,
@@ -315,6 +319,7 @@ def group_norm(
         bad(ValueError, "both be None or neither", make.real(1, 3, 2), make.real(3)),
         bad(RuntimeError, "is not implemented for", make.integers(0, 3, 1, 3, 2)),
     ],
+    departs={"node": "group_norm", "saves": "the weight, of which PyTorch keeps a copy per sample"},
 )
 def instance_norm(
     input: Tensor,
@@ -426,6 +431,7 @@ _neighbours: Callable[..., Tensor] = primitive(
         bad(ValueError, "Expected 3D or higher", make.real(2, 4), 2),
         bad(RuntimeError, "should be greater than zero", make.real(2, 4, 3), 0),
     ],
+    departs={"values": "PyTorch rounds a mean of integers"},
 )
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0

@@ -181,6 +181,8 @@ def bitwise_not(input: Tensor) -> Tensor:
     numpy="array_equal",
     differentiable=False,
     samples=lambda make: [sample(make.real(3), make.real(3))],
+    waits=True,
+    batched=False,
 )
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two Tensors have the same shape and elements. Waits for the device."""

@@ -23,6 +23,7 @@ __all__ = ["angle", "complex", "conj_physical", "polar", "view_as_complex", "vie
     methods=("conj_physical",),
     in_place=True,
     samples=lambda make: [sample(make.complex(2, 3)), sample(make.real(3))],
+    departs={"node": "conj"},
 )
 def conj_physical(input: Tensor) -> Tensor:
     """Complex conjugate of each element, in memory of its own; `input` itself if it is real."""
@@ -63,6 +64,7 @@ _angle_real = primitive(
         sample(make.complex()),
         sample(make.real(0)),
     ],
+    departs={"saves less": "of real values nothing"},
 )
 def angle(input: Tensor) -> Tensor:
     """The angle of each complex number, in radians in (-pi, pi]; of real ones 0 or pi.
@@ -133,7 +135,14 @@ _PARTS_ERRORS: Final = lambda make: [
 ]
 
 
-@public(samples=_parts_samples, errors=_PARTS_ERRORS)
+@public(
+    samples=_parts_samples,
+    errors=_PARTS_ERRORS,
+    departs={
+        "saves less": "both parts",
+        "refuses: float16": "NumPy has no half precision complex numbers",
+    },
+)
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """Complex numbers of their real and imaginary parts.
 
@@ -157,6 +166,11 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
         sample(make.real(0), make.real(1)),
     ],
     errors=_PARTS_ERRORS,
+    departs={
+        "node": "composite",
+        "saves": "the factors, not the result",
+        "refuses: float16": "NumPy has no half precision complex numbers",
+    },
 )
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers of their absolute values and angles: abs (cos(angle) + i sin(angle)).
@@ -213,6 +227,7 @@ _view_as_complex = primitive(
         sample(make.complex(0)),
     ],
     errors=lambda make: [bad(RuntimeError, "only supported for complex tensors", make.real(2))],
+    departs={"derivative: 2": "PyTorch's double backward fails for empty ones"},
 )
 def view_as_real(input: Tensor) -> Tensor:
     """The real and imaginary parts of each element beside one another.
@@ -244,6 +259,7 @@ def view_as_real(input: Tensor) -> Tensor:
         bad(RuntimeError, "must have a last dimension of size 2", make.real(3)),
         bad(RuntimeError, "one or more dimensions", make.real()),
     ],
+    departs={"refuses: float16": "NumPy has no half precision complex numbers"},
 )
 def view_as_complex(input: Tensor) -> Tensor:
     """Pairs of real and imaginary parts as complex numbers.

@@ -628,6 +628,7 @@ def _transposed_errors(count: int) -> Any:
     kind="primitive",
     samples=_samples(1),
     errors=_errors(1),
+    departs={"saves": "the input, of which PyTorch pads a copy for an even 'same'"},
 )
 def conv1d(
     input: Tensor,
@@ -666,6 +667,7 @@ def conv1d(
     kind="primitive",
     samples=_samples(2),
     errors=_errors(2),
+    departs={"saves": "the input, of which PyTorch pads a copy for an even 'same'"},
 )
 def conv2d(
     input: Tensor,
@@ -704,6 +706,7 @@ def conv2d(
     kind="primitive",
     samples=_samples(3),
     errors=_errors(3),
+    departs={"saves": "the input, of which PyTorch pads a copy for an even 'same'"},
 )
 def conv3d(
     input: Tensor,
@@ -898,6 +901,7 @@ def conv_transpose3d(
             RuntimeError, "to have 2 channels", make.real(5, 2, 3), make.real(3, 2, 3), make.real(3)
         ),
     ],
+    departs={"node": "composite"},
 )
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
     """Convolution in time, of arrays that have time first and channels last.

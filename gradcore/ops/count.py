@@ -151,6 +151,8 @@ def _wrong_uniques(make: Maker) -> list[Any]:
     kind="primitive",
     samples=_uniques,
     errors=_wrong_uniques,
+    waits=True,
+    batched=False,
 )
 def unique(
     input: Tensor,
@@ -204,6 +206,8 @@ def unique(
     kind="primitive",
     samples=_uniques,
     errors=_wrong_uniques,
+    waits=True,
+    batched=False,
 )
 def unique_consecutive(
     input: Tensor,
@@ -260,6 +264,9 @@ _histogram_of = _linked("histogram", "NotImplemented")
         bad(RuntimeError, "minlength should be >= 0", make.integers(0, 3, 2), minlength=-1),
         bad(RuntimeError, "same length as input", make.integers(0, 3, 2), make.real(3)),
     ],
+    waits=True,
+    batched=False,
+    departs={"node": "PyTorch writes torch::autograd::NotImplemented"},
 )
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each whole number is there, or the sum of its weights.
@@ -450,6 +457,7 @@ def _edges_between(x: Tensor, low: Any, high: Any, bins: int) -> Tensor:
         bad(RuntimeError, "should have one dimension", make.real(3), make.real(2, 2)),
         bad(RuntimeError, "should have the same dtype", make.real(3), np.array([1, 2])),
     ],
+    departs={"node": "PyTorch writes torch::autograd::NotImplemented"},
 )
 def histogram(
     input: Tensor,

@@ -144,6 +144,9 @@ def _numpy_rows(x: Any, y: Any, rowvar: bool) -> Tensor:
         bad(RuntimeError, "but got 2 != 3", make.real(2, 3), fweights=np.array([1, 2])),
         bad(RuntimeError, "weights sum to zero", make.real(2, 3), aweights=np.zeros(3)),
     ],
+    waits=True,
+    batched=False,
+    departs={"node": "composite"},
 )
 def cov(
     input: Tensor,
@@ -188,6 +191,7 @@ def _numpy_corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
         bad(RuntimeError, r"corrcoef\(\): expected input to have two", make.real(2, 2, 2)),
         bad(RuntimeError, "bool dtype", make.boolean(2, 2)),
     ],
+    departs={"node": "composite"},
 )
 def corrcoef(input: Tensor) -> Tensor:
     """Pearson's coefficients of correlation of variables, the rows, over observations.

@@ -87,6 +87,10 @@ def _solution(call: Any) -> Any:
         bad(RuntimeError, "Expected b to have at least 2", make.real(2), make.real(2, 2)),
         bad(RuntimeError, "Incompatible matrix sizes", make.real(3, 2), make.real(2, 2)),
     ],
+    departs={
+        "node": "linalg.solve_triangular, and a copy",
+        "tangent: 1": "PyTorch's is not the derivative",
+    },
 )
 def triangular_solve(
     input: Tensor,
@@ -144,6 +148,8 @@ def _old_pair(name: str, input: Any, A: Any) -> tuple[Tensor, Tensor]:
     tested=of_symmetric,
     samples=lambda make: [sample(definite(make)), sample(definite(make, 2, 2), upper=True)],
     errors=lambda make: [bad(RuntimeError, "cholesky: The factorization", -np.eye(2))],
+    waits=True,
+    departs={"node": "linalg.cholesky"},
 )
 def cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """The Cholesky factor L of a positive definite matrix; see `linalg.cholesky`.
@@ -182,6 +188,7 @@ def _lower(call: Any) -> Any:
         sample(regular(make) + 1j * make.real(3, 3)),
     ],
     errors=lambda make: [bad(RuntimeError, "A must be batches of square", make.real(2, 3))],
+    departs={"node": "composite", "tangent: 0, 1, 2": "PyTorch's is not the derivative"},
 )
 def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     """The inverse of a positive definite matrix, of its Cholesky factor.
@@ -213,6 +220,7 @@ def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
         bad(RuntimeError, "Incompatible matrix sizes", make.real(3, 2), make.real(2, 2)),
         bad(RuntimeError, "b to have at least 2 dimensions", make.real(2), make.real(2, 2)),
     ],
+    departs={"node": "composite"},
 )
 def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
     """The X of `A @ X = input`, of the Cholesky factor of A.
@@ -280,6 +288,7 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     errors=lambda make: [
         bad(RuntimeError, "pivots should be", make.real(2, 1), make.real(2, 2), np.array([1, 2])),
     ],
+    departs={"node": "composite"},
 )
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """The X of `A @ X = input`: `linalg.lu_solve` by its old name.
@@ -306,6 +315,7 @@ def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     errors=lambda make: [
         bad(RuntimeError, "expected to be a contiguous", make.real(2, 2), np.array([1, 2])),
     ],
+    departs={"node": "composite"},
 )
 def lu_unpack(
     LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
@@ -401,6 +411,7 @@ def geqrf(input: Tensor) -> GeqrfResult:
     methods=("orgqr",),
     samples=lambda make: [sample(make.real(3, 2), make.real(2))],
     errors=lambda make: [bad(RuntimeError, "greater than", make.real(2, 3), make.real(2))],
+    departs={"node": "composite"},
 )
 def orgqr(input: Tensor, tau: Tensor) -> Tensor:
     """The Q of what `geqrf` returns: `linalg.householder_product` by its old name."""
@@ -425,6 +436,7 @@ def orgqr(input: Tensor, tau: Tensor) -> Tensor:
         ),
         bad(RuntimeError, "tau.shape", make.real(3, 2), make.real(3), make.real(3, 2)),
     ],
+    departs={"node": "composite"},
 )
 def ormqr(
     input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False
@@ -502,6 +514,8 @@ def _of_svd(call: Any) -> Any:
         sample(make.real(2, 3), compute_uv=False),
     ],
     errors=lambda make: [bad(RuntimeError, "must have at least 2 dimensions", make.real(3))],
+    waits=True,
+    departs={"node": "what is tested ends with a product"},
 )
 def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVDResult:
     """The singular value decomposition `input = U @ diag(S) @ V.mH`; see `linalg.svd`.

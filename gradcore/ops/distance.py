@@ -171,6 +171,10 @@ _MODES: Final = {
         bad(RuntimeError, "size of tensor a", make.real(2, 2, 3), make.real(3, 2, 3)),
     ],
     kind="primitive",
+    departs={
+        "node": "one node, where PyTorch has views of it or products",
+        "derivative": "PyTorch has no second derivative but by products",
+    },
 )
 def cdist(
     x1: Tensor,
@@ -272,6 +276,7 @@ _pdist = primitive("pdist", _pdist_forward, _pdist_rule, batching=leading)
         bad(RuntimeError, "non-negative p values", make.real(2, 3), -1.0),
         bad(RuntimeError, "floating-point dtypes", make.integers(0, 5, 2, 3)),
     ],
+    departs={"derivative": "PyTorch has no second derivative but by products"},
 )
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     """The p-norms of the differences of each pair of rows: the upper triangle of `cdist`.

@@ -74,6 +74,7 @@ def _errors(make: Maker) -> list[Bad]:
         bad(ValueError, "has to be between 0 and 1", make.real(2), 1.5),
         bad(RuntimeError, "is not implemented for", make.integers(0, 3, 2)),
     ],
+    batched=False,
 )
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element set to 0 with probability `p`, the others divided by 1 - p.

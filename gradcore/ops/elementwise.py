@@ -215,6 +215,7 @@ _exponent = primitive(
     numpy="frexp",
     samples=lambda make: [sample(make.real(2, 3)), sample(make.real()), sample(make.real(0))],
     errors=lambda make: [bad(RuntimeError, "only supports floating", make.integers(1, 5, 2))],
+    departs={"node": "composite"},
 )
 def frexp(input: Tensor) -> FrexpResult:
     """Each element as mantissa times 2 to the power exponent.
@@ -335,6 +336,7 @@ _heaviside = primitive(
     errors=lambda make: [
         bad(RuntimeError, "tensors with different dtypes", make.real(2), make.integers(0, 2, 2)),
     ],
+    departs={"node": "PyTorch writes torch::autograd::NotImplemented"},
 )
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 where `input` is negative, `values` where it is 0, and 1 where it is positive.
@@ -365,6 +367,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
         sample(make.real(2, 3), make.real(2, 1)),
         sample(make.integers(-3, 4, 3), make.integers(-3, 4, 3)),
     ],
+    departs={"node": "composite", "saves": "both factors"},
 )
 def ldexp(input: Any, other: Any) -> Tensor:
     """`input` times 2 to the power `other`, with broadcasting."""
@@ -740,6 +743,7 @@ def isclose(
         sample(make.real(2, 3), make.real(3)),
         sample(make.real(3), make.real(3), 5.0),
     ],
+    waits=True,
 )
 def allclose(
     input: Tensor,
@@ -783,6 +787,7 @@ _isin = primitive(
         sample(make.real(0), make.real(2), assume_unique=True),
     ],
     errors=lambda make: [bad(TypeError, "at least one argument must be a Tensor", 2.0, 3.0)],
+    departs={"accepts: bool, complex64, complex128": "any dtype"},
 )
 def isin(
     elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False

@@ -112,6 +112,11 @@ def _bag_errors(make: Maker) -> list[Bad]:
     kind="primitive",
     samples=_bag_samples,
     errors=_bag_errors,
+    waits=True,
+    departs={
+        "node": "composite for means and maxima",
+        "derivative": "PyTorch's has no second derivative",
+    },
 )
 def embedding_bag(
     input: Tensor,

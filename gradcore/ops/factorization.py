@@ -229,6 +229,7 @@ def factored_lu(name: str, A: Any, pivot: bool, check: bool) -> tuple[Tensor, ..
         bad(RuntimeError, "LU without pivoting is not implemented", make.real(2, 2), pivot=False),
         bad(RuntimeError, "with 2 or more dimensions", make.real(3)),
     ],
+    waits=True,
 )
 def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactorResult:
     r"""L and U of `A = P @ L @ U` in one matrix, and the exchanges of rows that make P.
@@ -263,6 +264,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> LUFactorResult:
     errors=lambda make: [
         bad(RuntimeError, r"lu_factor_ex: U\[1,1\]", np.zeros((2, 2)), check_errors=True),
     ],
+    waits=True,
 )
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> LUFactorExResult:
     """L and U of `A = P @ L @ U` in one matrix, without an error where a pivot is 0.
@@ -310,6 +312,7 @@ def permutation(rows: Tensor, like: Tensor) -> Tensor:
     errors=lambda make: [
         bad(RuntimeError, "LU without pivoting is not implemented", make.real(2, 2), pivot=False),
     ],
+    departs={"node": "composite"},
 )
 def lu(A: Tensor, *, pivot: bool = True) -> LUResult:
     """A permutation, a lower and an upper triangular matrix with `A = P @ L @ U`.
@@ -390,6 +393,7 @@ def packed(make: Maker, *batch: int) -> tuple[Any, Any]:
             make.real(2, 2),
         ),
     ],
+    departs={"node": "composite"},
 )
 def lu_solve(
     LU: Tensor, pivots: Tensor, B: Tensor, *, left: bool = True, adjoint: bool = False
@@ -614,6 +618,7 @@ def vectors(x: Tensor, count: int) -> Tensor:
         bad(RuntimeError, "Expected batch dimensions of tau", make.real(4, 3, 2), make.real(3, 2)),
         bad(RuntimeError, "at least 2 dimensions", make.real(3), make.real(1)),
     ],
+    departs={"node": "composite"},
 )
 def householder_product(input: Tensor, tau: Tensor) -> Tensor:
     r"""The first columns of the product of the reflections \(I - \tau_i v_i v_i^H\).

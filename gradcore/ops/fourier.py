@@ -300,18 +300,27 @@ def record(
     face: Callable[..., Any] | None,
     samples: Samples,
     errors: Callable[[Maker], Sequence[Bad]],
+    node: str = "",
 ) -> Callable[[F], F]:
+    departs = {"saves less": "the operand, of a linear function"}
     return public(
         path=f"fft.{name}",
         numpy={f"fft.{name}": face},
         array_api=f"fft.{name}",
         samples=samples,
         errors=errors,
+        departs={**departs, "node": node} if node else departs,
     )
 
 
-def _of_one_dim(name: str, operand: str = "complex") -> Callable[[F], F]:
-    """Declare a transform of one dimension, of operands as `Maker` makes them by that name."""
+def _of_one_dim(name: str, operand: str = "complex", node: str = "") -> Callable[[F], F]:
+    """Declare a transform of one dimension.
+
+    Args:
+        name: of the function.
+        operand: what `Maker` makes under that name.
+        node: why its node is not PyTorch's.
+    """
 
     def samples(make: Maker) -> list[Sample]:
         of = getattr(make, operand)
@@ -339,10 +348,12 @@ def _of_one_dim(name: str, operand: str = "complex") -> Callable[[F], F]:
             found.append(bad(RuntimeError, "expects a real input tensor", make.complex(4)))
         return found
 
-    return record(name, None, samples, errors)
+    return record(name, None, samples, errors, node)
 
 
-def _of_two_dims(name: str, face: Callable[..., Any], operand: str = "complex") -> Callable[[F], F]:
+def _of_two_dims(
+    name: str, face: Callable[..., Any], operand: str = "complex", node: str = ""
+) -> Callable[[F], F]:
     """Declare a transform of the last two dimensions."""
 
     def samples(make: Maker) -> list[Sample]:
@@ -359,11 +370,11 @@ def _of_two_dims(name: str, face: Callable[..., Any], operand: str = "complex") 
             bad(RuntimeError, "must have the same length", make.real(3, 3), (2,)),
         ]
 
-    return record(name, face, samples, errors)
+    return record(name, face, samples, errors, node)
 
 
 def _of_all_dims(
-    name: str, face: Callable[..., Any], operand: str = "complex", least: int = 1
+    name: str, face: Callable[..., Any], operand: str = "complex", least: int = 1, node: str = ""
 ) -> Callable[[F], F]:
     """Declare a transform of any dimensions."""
 
@@ -399,7 +410,7 @@ def _of_all_dims(
             found.append(bad(RuntimeError, "expects a real", make.complex(4)))
         return found
 
-    return record(name, face, samples, errors)
+    return record(name, face, samples, errors, node)
 
 
 # transforms of one dimension -------------------------------------------------------------------
@@ -436,7 +447,7 @@ def fft(
     return _to_all(x, dims, (length,), norm, True)
 
 
-@_of_one_dim("ifft")
+@_of_one_dim("ifft", node="one node for real input")
 def ifft(
     input: Tensor,
     n: int | None = None,
@@ -560,7 +571,7 @@ def hfft(
     return _to_real(x, dims, (length,), norm, True)
 
 
-@_of_one_dim("ihfft", "real")
+@_of_one_dim("ihfft", "real", "one node, where PyTorch conjugates")
 def ihfft(
     input: Tensor,
     n: int | None = None,
@@ -645,7 +656,10 @@ def hfft2(
 
 
 @_of_two_dims(
-    "ihfft2", lambda a, s=None, axes=(-2, -1), norm=None: ihfft2(a, s, axes, norm), "real"
+    "ihfft2",
+    lambda a, s=None, axes=(-2, -1), norm=None: ihfft2(a, s, axes, norm),
+    "real",
+    "one node, where PyTorch conjugates",
 )
 def ihfft2(
     input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None, *, axis: Any = None
@@ -659,7 +673,12 @@ def ihfft2(
 # transforms of any dimensions ------------------------------------------------------------------
 
 
-@_of_all_dims("fftn", lambda a, s=None, axes=None, norm=None: fftn(a, s, axes, norm), least=0)
+@_of_all_dims(
+    "fftn",
+    lambda a, s=None, axes=None, norm=None: fftn(a, s, axes, norm),
+    least=0,
+    node="real input is not made complex first",
+)
 def fftn(
     input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, axis: Any = None
 ) -> Tensor:
@@ -687,7 +706,12 @@ def fftn(
     return _to_all(x, dims, lengths, norm, True)
 
 
-@_of_all_dims("ifftn", lambda a, s=None, axes=None, norm=None: ifftn(a, s, axes, norm), least=0)
+@_of_all_dims(
+    "ifftn",
+    lambda a, s=None, axes=None, norm=None: ifftn(a, s, axes, norm),
+    least=0,
+    node="real input is not made complex first",
+)
 def ifftn(
     input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, axis: Any = None
 ) -> Tensor:
@@ -799,7 +823,12 @@ def hfftn(
     return _to_real(x, dims, lengths, norm, True)
 
 
-@_of_all_dims("ihfftn", lambda a, s=None, axes=None, norm=None: ihfftn(a, s, axes, norm), "real")
+@_of_all_dims(
+    "ihfftn",
+    lambda a, s=None, axes=None, norm=None: ihfftn(a, s, axes, norm),
+    "real",
+    node="one node, where PyTorch conjugates",
+)
 def ihfftn(
     input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, axis: Any = None
 ) -> Tensor:

@@ -253,6 +253,7 @@ def _samples(make: Maker) -> list[Sample]:
             (make.integers(0, 2, 2), make.integers(0, 2, 3)),
         ),
     ],
+    batched=False,
 )
 def getitem(input: Tensor, index: Index) -> Tensor:
     """The elements at `index`.
@@ -722,6 +723,7 @@ def _check_places(
         bad(RuntimeError, "no larger than self", make.real(2, 3), 1, np.zeros((3, 1), np.int64)),
         bad(IndexError, "Dimension out of range", make.real(2, 3), 2, np.array([[0]])),
     ],
+    departs={"node": "a reshape at the end for 0-d and empty"},
 )
 def gather(
     input: Tensor,
@@ -805,6 +807,7 @@ def dim_argument(name: str, x: Tensor, dim: int | None, axis: int | None) -> int
         bad(RuntimeError, "Expected dtype int32/int64", make.real(2, 3), make.real(1, 1), 0),
         bad(IndexError, "Dimension out of range", make.real(2, 3), np.array([[0]]), 2),
     ],
+    departs={"saves": "the index, which PyTorch broadcasts"},
 )
 def take_along_dim(
     input: Tensor, indices: Any, dim: int | None = None, *, axis: int | None = None
@@ -878,6 +881,7 @@ def broadcast_shape(name: str, *shapes: Shape) -> Shape:
         bad(RuntimeError, "Expected dtype int32 or int64", make.real(2, 3), 0, make.real(1)),
         bad(IndexError, "Dimension out of range", make.real(2, 3), 2, np.array([0])),
     ],
+    departs={"node": "a reshape at the end for 0-d"},
 )
 def index_select(
     input: Tensor, dim: int | None = None, index: Any = None, *, axis: int | None = None
@@ -1030,6 +1034,10 @@ add_at = primitive(
             RuntimeError, "Expected dtype int32/int64", make.real(2), 0, make.real(1), make.real(2)
         ),
     ],
+    departs={
+        "node": "composite where shapes differ",
+        "derivative: 2, 4": "PyTorch's double backward fails where src is larger than index",
+    },
 )
 def scatter_add(
     input: Tensor,
@@ -1276,6 +1284,9 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
         bad(RuntimeError, "repeats must have the same size", make.real(2, 3), np.array([1, 2]), 1),
         bad(RuntimeError, "repeats can not be negative", make.real(2, 3), -1),
     ],
+    waits=True,
+    batched=False,
+    departs={"node": "composite", "saves less": "the repeats"},
 )
 def repeat_interleave(
     input: Tensor,
@@ -1384,6 +1395,8 @@ _masked_select = linear(
         bad(RuntimeError, "expected BoolTensor for mask", make.real(2), make.integers(0, 2, 2)),
         bad(RuntimeError, "size of tensor a", make.real(2, 3), make.boolean(4)),
     ],
+    waits=True,
+    batched=False,
 )
 def masked_select(input: Tensor, mask: Any) -> Tensor:
     """The elements where a mask is true, in one dimension. Waits for the device.
@@ -1455,6 +1468,10 @@ _masked_fill, _masked_fill_tensor = filling("masked_fill", "MaskedFillBackward0"
         bad(RuntimeError, "without overflow", make.real(2), make.boolean(2), 2j),
         bad(RuntimeError, "size of tensor a", make.real(2, 3), make.boolean(4), 1.0),
     ],
+    departs={
+        "node": "one name for number and Tensor values",
+        "refuses: uint8": "PyTorch lets a negative fill value wrap around",
+    },
 )
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
     """`input` with a value where a mask is true.
@@ -1536,6 +1553,8 @@ def fitting(name: str, value: Any, x: Tensor) -> Any:
         sample(make.real(), as_tuple=True),
         sample(make.real(0)),
     ],
+    waits=True,
+    batched=False,
 )
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The places of the elements that are not zero, in row-major order. Waits for the device.
@@ -1565,6 +1584,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     numpy={"argwhere": lambda a: argwhere(a)},
     differentiable=False,
     samples=lambda make: [sample(make.integers(0, 2, 3, 4))],
+    waits=True,
+    batched=False,
 )
 def argwhere(input: Tensor) -> Tensor:
     """The places of the elements that are not zero: `(n, k)`, int64. See `nonzero`."""

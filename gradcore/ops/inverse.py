@@ -234,6 +234,7 @@ def _singular(make: Any) -> Any:
         bad(RuntimeError, r"linalg.inv: \(Batch element 1\): The diagonal e", _singular(make)),
         bad(RuntimeError, "linalg.inv: The diagonal element 2 is zero", _singular(make)[1]),
     ],
+    waits=True,
 )
 def inv(A: Tensor) -> Tensor:
     """The inverse of square matrices.
@@ -259,6 +260,7 @@ def inv(A: Tensor) -> Tensor:
     kind="primitive",
     samples=lambda make: [sample(_regular(make, 2))],
     errors=_square_errors,
+    waits=True,
 )
 def inverse(input: Tensor) -> Tensor:
     """The inverse of square matrices: `linalg.inv`."""
@@ -277,6 +279,7 @@ def inverse(input: Tensor) -> Tensor:
         *_square_errors(make),
         bad(RuntimeError, "linalg.inv_ex: .*singular", _singular(make), check_errors=True),
     ],
+    waits=True,
 )
 def inv_ex(A: Tensor, *, check_errors: bool = False) -> InvResult:
     """The inverse of square matrices, without an error for those that have none.
@@ -379,6 +382,8 @@ def _solve_errors(make: Any) -> list[Any]:
         bad(RuntimeError, r"\(Batch element 1\): The solver", _singular(make), make.real(3)),
         bad(RuntimeError, "size of tensor a", _regular(make, 2), make.real(4, 3, 1)),
     ],
+    waits=True,
+    departs={"node": "views of the solution for vectors and transposes"},
 )
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of `A @ X = B`, or of `X @ A = B`.
@@ -415,6 +420,8 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     errors=lambda make: [
         bad(RuntimeError, "solve_ex: .*singular", _singular(make), make.real(3), check_errors=True),
     ],
+    waits=True,
+    departs={"node": "views of the solution for vectors and transposes"},
 )
 def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False) -> SolveResult:
     """The X of `A @ X = B`, without an error for singular matrices.
@@ -465,6 +472,8 @@ def _halves(x: Tensor, count: int, name: str) -> int:
         bad(RuntimeError, "strictly positive integer for 'ind'", make.real(4, 4), ind=0),
         bad(RuntimeError, "singular", np.zeros((4, 2, 2)), ind=1),
     ],
+    waits=True,
+    departs={"node": "composite"},
 )
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The inverse of `A` as the linear map of `tensordot(A, X, A.ndim - ind)`.
@@ -502,6 +511,8 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
         bad(RuntimeError, r"other.ndim\]\), but got 8 != 2", make.real(2, 2, 4), make.real(3)),
         bad(RuntimeError, "singular", np.zeros((4, 2, 2)), make.real(4)),
     ],
+    waits=True,
+    departs={"node": "composite"},
 )
 def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
     """The X of `tensordot(A, X, X.ndim) = B`.
@@ -596,6 +607,8 @@ _det = primitive(
         sample(make.complex(2, 2)),
     ],
     errors=_square_errors,
+    waits=True,
+    departs={"refuses: float16": "PyTorch has it for empty matrices only"},
 )
 def det(A: Tensor) -> Tensor:
     """The determinant of square matrices.

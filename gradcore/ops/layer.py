@@ -119,6 +119,10 @@ _addmm = primitive(
         bad(RuntimeError, "2 dimensions", make.real(2, 3), make.real(1, 4, 3)),
         bad(TypeError, "must be a Tensor", [1.0], make.real(4, 1)),
     ],
+    departs={
+        "node": "one node more or less",
+        "accepts: bool": "the sum of a bool product stays bool",
+    },
 )
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Affine map x W^T + b.
@@ -264,6 +268,7 @@ _embedding = primitive(
         bad(RuntimeError, "must be 2-D", make.integers(0, 5, 2), make.real(5)),
         bad(ValueError, "Padding_idx must be", make.integers(0, 5, 2), make.real(5, 3), 5),
     ],
+    departs={"derivative: 3": "PyTorch's double backward fails for no indices"},
 )
 def embedding(
     input: Tensor,
@@ -354,6 +359,8 @@ _INDICES: Final = frozenset({dtypes.int64, dtypes.int32})
         bad(RuntimeError, "smaller than num_classes", make.integers(3, 4, 2), 2),
         bad(RuntimeError, "Can not infer total number", make.integers(0, 1, 0)),
     ],
+    waits=True,
+    batched=False,
 )
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """For each class number a row with a 1 at that place.
@@ -437,6 +444,7 @@ def _one_hot(module: Any, index: Array, num_classes: int) -> Array:
         ),
         bad(IndexError, "out of range", *[make.real(1, 2)] * 3, enable_gqa=True),
     ],
+    departs={"node": "composite", "saves": "the keys, which PyTorch has scaled"},
 )
 def scaled_dot_product_attention(
     query: Tensor,

@@ -64,7 +64,12 @@ def batch_norm(
 @public(
     samples=lambda make: [
         sample(make.real(2, 3, 4), None, make.real(3), None, None, True, 0.1, 1e-3, False)
-    ]
+    ],
+    departs={
+        "node": "group_norm",
+        "saves": "the weight, of which PyTorch keeps a copy per sample",
+        "derivative: 0": "PyTorch's double backward fails without a weight",
+    },
 )
 def instance_norm(
     input: Tensor,
@@ -208,7 +213,8 @@ def _named(what: str, number: int, names: Sequence[str]) -> str:
 @public(
     samples=lambda make: [
         sample(make.real(1, 1, 2, 3), make.real(1, 1, 2, 2, low=-1.4, high=1.3), 0, 1, False)
-    ]
+    ],
+    departs={"node": "composite"},
 )
 def grid_sampler(
     input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool
@@ -223,7 +229,14 @@ def grid_sampler(
     return _sampling.grid_sample(input, grid, mode, padding, align_corners)
 
 
-@public(samples=lambda make: [sample(make.real(1, 2, 3), (1, 1, 2, 2), False)])
+@public(
+    samples=lambda make: [sample(make.real(1, 2, 3), (1, 1, 2, 2), False)],
+    departs={
+        "node": "composite",
+        "saves": "the places without a map",
+        "refuses: uint8, int32, int64, complex64, complex128": "places are real numbers",
+    },
+)
 def affine_grid_generator(theta: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
     """`nn.functional.affine_grid`."""
     return _sampling.affine_grid(theta, size, align_corners)

@@ -136,6 +136,7 @@ def _numpy_pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any
         bad(RuntimeError, "expected a tensor with 2 or more dimensions", make.real(3)),
         bad(RuntimeError, "square matrices", make.real(2, 3), hermitian=True),
     ],
+    waits=True,
 )
 def pinv(
     A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
@@ -175,6 +176,7 @@ def pinv(
     kind="primitive",
     samples=lambda make: [sample(make.real(3, 2)), sample(make.real(2, 3), rcond=0.01)],
     errors=lambda make: [bad(RuntimeError, "2 or more dimensions", make.real(3))],
+    waits=True,
 )
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudoinverse: `linalg.pinv`.
@@ -217,6 +219,9 @@ def _numpy_lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, ...]:
         bad(RuntimeError, "float and double", *[make.integers(0, 5, 2, 2)] * 2),
         bad(RuntimeError, "should be one of", make.real(2, 3), make.real(2, 1), driver="no"),
     ],
+    waits=True,
+    batched=False,
+    departs={"node": "the pseudoinverse, multiplied"},
 )
 def lstsq(
     A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None

@@ -109,6 +109,7 @@ def _elementwise_loss(
         rule(slope_a, 1),
         rule(slope_a, -1) if slope_b is None else rule(slope_b, 1),
         graph=graph,
+        saved_as={"b": "target"},
     )
 
 
@@ -199,6 +200,7 @@ _mse = _elementwise_loss(
         sample(make.real(2, 3), make.real(2, 3), weight=make.real(2, 3, low=0.5)),
     ],
     errors=_pair_errors,
+    departs={"saves": "the operands, not their broadcasts"},
 )
 def mse_loss(
     input: Tensor,
@@ -237,7 +239,13 @@ _l1 = _elementwise_loss(
 )
 
 
-@public(path="nn.functional.l1_loss", kind="primitive", samples=_pair_samples, errors=_pair_errors)
+@public(
+    path="nn.functional.l1_loss",
+    kind="primitive",
+    samples=_pair_samples,
+    errors=_pair_errors,
+    departs={"node": "one node", "saves": "the operands, not their difference"},
+)
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -292,6 +300,7 @@ _smooth_l1 = _elementwise_loss("smooth_l1_loss", _smooth, _smooth_slope, None)
         *_pair_errors(make),
         bad(RuntimeError, "negative values for beta", make.real(2), make.real(2), beta=-1.0),
     ],
+    departs={"node": "l1_loss where beta is 0", "saves": "the operands, not their broadcasts"},
 )
 def smooth_l1_loss(
     input: Tensor,
@@ -753,6 +762,7 @@ def _variable_weight(
         bad(ValueError, "Expected 1 or more dimensions", make.real(), make.integers(0, 4)),
         bad(RuntimeError, "Long or Byte", make.real(3, 4), make.real(3)),
     ],
+    departs={"tangent: 2, 5": "PyTorch drops the tangents of the weights"},
 )
 def nll_loss(
     input: Tensor,
@@ -1052,6 +1062,11 @@ def _cross_entropy_samples(make: Maker) -> list[Sample]:
             reduction="average",
         ),
     ],
+    departs={
+        "node": "one node for soft targets",
+        "saves": "the probabilities",
+        "tangent: 4, 7, 11": "PyTorch drops the tangents of the weights",
+    },
 )
 def cross_entropy(
     input: Tensor,

@@ -201,6 +201,7 @@ def poisson_nll_loss(
         sample(make.real(2, 3), 1.0 * _signs(make, 2, 3)),
         sample(make.real(3), 1.0 * _signs(make, 3), reduction="none"),
     ],
+    departs={"node": "log_sigmoid"},
 )
 def soft_margin_loss(
     input: Tensor,
@@ -269,6 +270,7 @@ def hinge_embedding_loss(
     errors=lambda make: [
         bad(RuntimeError, "should have same dimension", *[make.real(2)] * 2, make.real(1, 2)),
     ],
+    departs={"node": "composite"},
 )
 def margin_ranking_loss(
     input1: Tensor,
@@ -319,6 +321,7 @@ def margin_ranking_loss(
         bad(RuntimeError, "only p == 1 and p == 2", make.real(1, 2), make.integers(0, 2, 1), 3),
         bad(RuntimeError, "inconsistent target size", make.real(2, 3), make.integers(0, 2, 3)),
     ],
+    departs={"node": "composite"},
 )
 def multi_margin_loss(
     input: Tensor,
@@ -376,6 +379,7 @@ def multi_margin_loss(
     errors=lambda make: [
         bad(RuntimeError, "inconsistent target size", make.real(2, 3), make.integers(0, 2, 2, 2)),
     ],
+    departs={"node": "composite"},
 )
 def multilabel_margin_loss(
     input: Tensor,
@@ -418,6 +422,7 @@ def multilabel_margin_loss(
         sample(make.real(2, 3), 0.5 + 0.5 * _signs(make, 2, 3)),
         sample(make.real(2, 3), 0.5 + 0.5 * _signs(make, 2, 3), make.real(3), reduction="none"),
     ],
+    departs={"node": "composite"},
 )
 def multilabel_soft_margin_loss(
     input: Tensor,
@@ -526,6 +531,7 @@ def _same_dimensions(anchor: Tensor, positive: Tensor, negative: Tensor) -> None
         bad(ValueError, "margin must be greater than 0", *[make.real(2, 3)] * 3, -1.0),
         bad(RuntimeError, "same number of dimensions", *[make.real(2, 3)] * 2, make.real(3)),
     ],
+    departs={"node": "composite"},
 )
 def triplet_margin_loss(
     anchor: Tensor,
@@ -599,6 +605,7 @@ def _triplet(
     errors=lambda make: [
         bad(ValueError, "margin must be greater than 0", *[make.real(2, 3)] * 3, margin=0.0),
     ],
+    departs={"node": "composite"},
 )
 def triplet_margin_with_distance_loss(
     anchor: Tensor,

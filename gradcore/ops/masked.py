@@ -205,11 +205,7 @@ def sum(
     return total(_filled(x, mask, 0), dims, bool(keepdim), dtype=_whole(x, dtype))
 
 
-@public(
-    path="masked.prod",
-    samples=_reductions,
-    errors=_wrong,
-)
+@public(path="masked.prod", samples=_reductions, errors=_wrong, departs={"node": "one node"})
 def prod(
     input: Tensor,
     dim: Dims = None,
@@ -504,6 +500,7 @@ def _variance(
     path="masked.var",
     samples=_deviations,
     errors=_wrong,
+    departs={"accepts: bool": "bools are numbers"},
 )
 def var(
     input: Tensor,
@@ -541,6 +538,7 @@ def var(
     path="masked.std",
     samples=_deviations,
     errors=_wrong,
+    departs={"accepts: bool": "bools are numbers"},
 )
 def std(
     input: Tensor,
@@ -691,6 +689,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None 
     path="masked.cumprod",
     samples=_along,
     errors=_wrong,
+    departs={"complex derivative: 3": "PyTorch's gradient through dtype=float64 is not real"},
 )
 def cumprod(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None = None) -> Tensor:
     """Products along a dimension of the elements up to each one that the mask keeps.
@@ -873,6 +872,10 @@ def normalize(
             input_mask=make.boolean(1, 3),
         ),
     ],
+    departs={
+        "refuses: complex64, complex128": "NumPy has none",
+        "second derivative: 1": "0 where an operand is masked out, nan in PyTorch",
+    },
 )
 def logaddexp(
     input: Tensor,

@@ -89,6 +89,8 @@ _exp = primitive(
         bad(RuntimeError, "must have at least 2 dimensions", make.real(3)),
         bad(RuntimeError, "Expected a floating point.*Got Long", make.integers(1, 3, 2, 2)),
     ],
+    waits=True,
+    departs={"refuses: float16": "PyTorch's overflows for all matrices"},
 )
 def matrix_exp(input: Tensor) -> Tensor:
     r"""The exponential of square matrices, \(\sum_n A^n / n!\).

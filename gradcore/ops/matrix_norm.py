@@ -135,6 +135,8 @@ def _largest(x: Tensor, dim: int | None = None) -> Tensor:
         bad(RuntimeError, "Got Long", make.integers(0, 5, 2, 3)),
         bad(RuntimeError, "dtype should be real", make.real(2, 3), dtype=dtypes.complex128),
     ],
+    waits=True,
+    departs={"node": "composite"},
 )
 def matrix_norm(
     A: Tensor,
@@ -248,6 +250,8 @@ def _norm_of_numpy(x: Tensor, ord: Any = None, axis: Dims = None, keepdims: bool
         bad(RuntimeError, "must be a 2-tuple. Got 0", make.real(2, 3), "nuc", 0),
         bad(RuntimeError, "Got Long", make.integers(0, 5, 3)),
     ],
+    waits=True,
+    departs={"node": "composite"},
 )
 def _linalg_norm(
     input: Tensor,
@@ -297,6 +301,8 @@ def _linalg_norm(
 @public(
     samples=lambda make: [sample(make.real(2, 3)), sample(make.real(2, 3, 2), (0, 2), True)],
     errors=lambda make: [bad(RuntimeError, "must be a 2-tuple", make.real(2, 3), (0,))],
+    waits=True,
+    departs={"node": "composite"},
 )
 def nuclear_norm(input: Tensor, dim: Any = (-2, -1), keepdim: bool = False) -> Tensor:
     """The sum of the singular values: `linalg.matrix_norm` with `"nuc"`.
@@ -314,6 +320,7 @@ def nuclear_norm(input: Tensor, dim: Any = (-2, -1), keepdim: bool = False) -> T
         sample(make.real(2, 3), (0, 1)),
         sample(make.real(2, 3, 2), 1, True),
     ],
+    departs={"node": "composite"},
 )
 def frobenius_norm(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The root of the sum of squares over dimensions: `linalg.vector_norm`.
@@ -347,6 +354,8 @@ def frobenius_norm(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Te
         bad(RuntimeError, "invalid norm type: 3", make.real(3, 3), 3),
         bad(RuntimeError, "Expected a floating point", make.integers(0, 5, 3, 3)),
     ],
+    waits=True,
+    departs={"node": "composite", "derivative: 2, 4, 5": "PyTorch writes into what it has saved"},
 )
 def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     """The condition of matrices with respect to a norm: that of `A` times that of its inverse.
@@ -444,6 +453,7 @@ def tolerances(name: str, x: Tensor, atol: Any, rtol: Any) -> tuple[Any, Any]:
         bad(RuntimeError, "float and double", make.integers(0, 5, 3, 3)),
         bad(RuntimeError, "square matrices", make.real(2, 3), hermitian=True),
     ],
+    waits=True,
 )
 def matrix_rank(
     input: Tensor,

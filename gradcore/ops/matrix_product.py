@@ -73,6 +73,7 @@ def _chain(matrices: Sequence[Tensor], cut: list[list[int]], i: int, j: int) -> 
         bad(RuntimeError, "same dtype", [make.real(2, 3), make.complex(3, 2)]),
         bad(TypeError, "must be tuple of Tensors", make.real(2, 3)),
     ],
+    departs={"node": "composite"},
 )
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of a chain of matrices, in the order of the fewest multiplications.
@@ -132,6 +133,7 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
         sample(make.real(2, 3)),
     ],
     errors=lambda make: [bad(RuntimeError, "must be 2D", make.real(2, 3), make.real(3))],
+    departs={"node": "composite"},
 )
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of a chain of matrices; `linalg.multi_dot` takes vectors at its ends too.
@@ -170,6 +172,8 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
         bad(RuntimeError, "linalg.inv: Expected a floating", make.integers(0, 5, 2, 2), -1),
         bad(TypeError, "must be int, not float", make.real(2, 2), 2.0),
     ],
+    waits=True,
+    departs={"node": "composite"},
 )
 def matrix_power(A: Tensor, n: int) -> Tensor:
     """The product of `n` factors `A`, by squaring.
@@ -355,6 +359,7 @@ def _linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
         bad(RuntimeError, "size of tensor a", make.real(3), make.real(4)),
         bad(IndexError, "out of range", make.real(3), make.real(3), dim=1),
     ],
+    departs={"node": "composite"},
 )
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Sums of the products of vectors along a dimension, the first conjugated.
@@ -407,6 +412,7 @@ def _along(a: Tensor, b: Tensor, dim: int) -> Tensor:
         sample(make.real(0, 2), make.real(2, 2)),
         sample(make.complex(2), make.real(2)),
     ],
+    departs={"node": "composite", "saves": "an operand that PyTorch has copied"},
 )
 def kron(input: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product: each element of `input` times all of `other`, as one block.
@@ -493,6 +499,7 @@ def _linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
         bad(RuntimeError, "one-dimensional", make.real(2, 3)),
         bad(RuntimeError, "non-negative", make.real(3), -1),
     ],
+    departs={"node": "composite", "derivative: 0, 1": "PyTorch writes into what it has saved"},
 )
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     """The Vandermonde matrix of rows `x**(N - 1), ..., x**1, x**0` of each element.
@@ -528,6 +535,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     errors=lambda make: [
         bad(RuntimeError, "cannot be multiplied", make.real(2, 3), make.real(2, 3))
     ],
+    departs={"node": "composite"},
 )
 def _linalg_matmul(input: Tensor, other: Tensor) -> Tensor:
     """Matrix product of the last two dimensions: `matmul`."""

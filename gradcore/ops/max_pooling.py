@@ -443,6 +443,7 @@ def _unpool_errors(count: int) -> Any:
     kind="primitive",
     samples=_samples(1),
     errors=_errors(1),
+    departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def max_pool1d(
     input: Tensor,
@@ -491,6 +492,7 @@ def max_pool1d(
     path="nn.functional.max_pool1d_with_indices",
     kind="primitive",
     samples=lambda make: _samples(1)(make)[1:3],
+    departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def max_pool1d_with_indices(
     input: Tensor,
@@ -652,6 +654,7 @@ def max_pool3d_with_indices(
     kind="primitive",
     samples=lambda make: adaptive_samples(1)(make)[1:4],
     errors=adaptive_errors(1),
+    departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
     """The largest elements of as many windows as the result is to have elements, and their places.
@@ -677,6 +680,7 @@ def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor
     path="nn.functional.adaptive_max_pool1d_with_indices",
     kind="primitive",
     samples=lambda make: adaptive_samples(1)(make)[1:3],
+    departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: Any, return_indices: bool = False
@@ -771,6 +775,7 @@ def adaptive_max_pool3d_with_indices(
     kind="primitive",
     samples=_unpool_samples(1),
     errors=_unpool_errors(1),
+    departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def max_unpool1d(
     input: Tensor,

@@ -132,6 +132,7 @@ vector_norm = primitive(
     _norm_forward,
     lambda xp, g, y, x, x_shape, p, dim, keepdim: _norm_rule(xp, g, y, x, x_shape, p, dim, keepdim),
     graph="LinalgVectorNormBackward0",
+    saved_as={"p": "ord"},
 )
 """`vector_norm(x, p, dim, keepdim)`: `p` a float, `dim` canonical, `x` inexact and not empty where
 the norm of nothing has no value."""
@@ -180,6 +181,7 @@ def _norms(make: Maker) -> list[Sample]:
         bad(RuntimeError, "must be a 2-tuple. Got 0 1 2", make.real(2, 3, 2), "nuc"),
         bad(TypeError, "p must be a number", make.real(3), [2]),
     ],
+    departs={"second derivative: 28": "empty, p = 3: 0 here, nan in PyTorch"},
 )
 def norm(
     input: Tensor,
@@ -326,6 +328,7 @@ _mul_mean = primitive(
             make.integers(0, 5, 3),
         ),
     ],
+    departs={"node": "one node", "second derivative: 13": "empty: 0 / 0 here, 0 in PyTorch"},
 )
 def mul_mean(
     input: Any,

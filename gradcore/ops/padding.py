@@ -318,6 +318,10 @@ def _numpy_pad(array: Tensor, pad_width: Any, mode: str = "constant", **options:
         bad(RuntimeError, "an empty dimension", make.real(2, 3), (-2, -2), "circular"),
         bad(RuntimeError, "not implemented for", make.boolean(2, 3), (1, 1), "reflect"),
     ],
+    departs={
+        "node": "a node of their own for negative widths; PyTorch copies circular ones",
+        "saves less": "the elements, of which the shape matters only",
+    },
 )
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None

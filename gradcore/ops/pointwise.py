@@ -103,7 +103,11 @@ def neg(input: Tensor) -> Tensor:
 
 
 @public(
-    numpy="positive", array_api="positive", methods=("positive", "__pos__"), samples=over(-2, 2)
+    numpy="positive",
+    array_api="positive",
+    methods=("positive", "__pos__"),
+    samples=over(-2, 2),
+    departs={"accepts: bool": "nothing changes"},
 )
 def positive(input: Tensor) -> Tensor:
     """`input` itself."""
@@ -129,6 +133,7 @@ def abs(input: Tensor) -> Tensor:
     lambda xp, g: xp.zeros_like(g),
     result="same",
     ordered=True,
+    departs={"refuses: bool": "NumPy has none"},
 )
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1 for each element, and x/|x| of a complex one. The derivative is 0."""
@@ -176,6 +181,7 @@ def _round(input: Tensor) -> Tensor:
     numpy={"round": lambda a, decimals=0: round(a, decimals=decimals)},
     array_api="round",
     samples=lambda make: [sample(make.real(2, 3)), sample(make.real(2, 3), decimals=1)],
+    departs={"node": "composite where decimals are given"},
 )
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """Each element rounded to `decimals` places, halves to even. The derivative is 0."""
@@ -211,6 +217,7 @@ def rsqrt(input: Tensor) -> Tensor:
     graph="PowBackward0",
     numpy="square",
     array_api="square",
+    departs={"values: bool": "PyTorch's is int64"},
 )
 def square(input: Tensor) -> Tensor:
     """Each element times itself."""
@@ -422,6 +429,7 @@ def hypot(input: Any, other: Any) -> Tensor:
     array_api="logaddexp",
     methods=("logaddexp",),
     in_place=False,
+    departs={"refuses: complex64, complex128": "NumPy has none"},
 )
 def logaddexp(input: Any, other: Any) -> Tensor:
     """log(exp(input) + exp(other)) without overflow."""
@@ -446,6 +454,7 @@ def sigmoid(input: Tensor) -> Tensor:
     result="same",
     ordered=True,
     samples=over(-2.0, 2.0),
+    departs={"accepts: bool": "max(x, 0)"},
 )
 def relu(input: Tensor) -> Tensor:
     """max(x, 0) of each element. At 0 the derivative is 0."""
@@ -464,12 +473,17 @@ def relu(input: Tensor) -> Tensor:
     array_api="conj",
     methods=(),
     path="_conj",
+    departs={"copies": "NumPy's conj is no view", "new": "a copy of a real operand too"},
 )
 def _conj(input: Tensor) -> Tensor:
     """Complex conjugate of each element."""
 
 
-@public(methods=("conj",), samples=lambda make: [sample(make.complex(2, 3)), sample(make.real(3))])
+@public(
+    methods=("conj",),
+    samples=lambda make: [sample(make.complex(2, 3)), sample(make.real(3))],
+    departs={"copies": "NumPy's conj is no view"},
+)
 def conj(input: Tensor) -> Tensor:
     """Complex conjugate of each element; `input` itself if it is real."""
     return _conj(input) if input.is_complex() else input
@@ -486,6 +500,7 @@ def conj(input: Tensor) -> Tensor:
     array_api="real",
     methods=(),
     path="_real",
+    departs={"new": "a copy of a real operand too"},
 )
 def _real(input: Tensor) -> Tensor:
     """Real part of each element."""
@@ -536,7 +551,18 @@ def imag(input: Tensor) -> Tensor:
     return _as_part(input, _imag)
 
 
-@public(numpy="sign", array_api="sign", in_place=True, methods=("sgn",), samples=over(-2.0, 2.0))
+@public(
+    numpy="sign",
+    array_api="sign",
+    in_place=True,
+    methods=("sgn",),
+    samples=over(-2.0, 2.0),
+    departs={
+        "node": "sign for real numbers",
+        "saves less": "of real values nothing",
+        "refuses: bool": "NumPy has none",
+    },
+)
 def sgn(input: Tensor) -> Tensor:
     """The sign of each element; x/|x| of a complex one. The derivative of the real one is 0."""
     return _sgn_complex(input) if input.is_complex() else sign(input)
@@ -687,6 +713,7 @@ _clamp_min = binary(
     ordered=True,
     methods=(),
     path="_clamp_min",
+    departs={"node": "the bound is a number"},
 )
 _clamp_max = binary(
     "minimum",
@@ -696,6 +723,7 @@ _clamp_max = binary(
     ordered=True,
     methods=(),
     path="_clamp_max",
+    departs={"node": "the bound is a number"},
 )
 
 
@@ -725,6 +753,7 @@ def _at_most(input: Any, other: Any) -> Tensor:
         sample(make.real(2, 3), make.real(3, low=-1, high=0), make.real(2, 1, low=0.1, high=1)),
     ],
     errors=lambda make: [bad(RuntimeError, "At least one of", make.real(2))],
+    departs={"node": "a node per bound where bounds are Tensors"},
 )
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Each element moved into [min, max]; where min > max, max.
@@ -754,13 +783,23 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     return _clamp(x if x.dtype is dtype else x.to(dtype), *bounds)
 
 
-@public(in_place=True, methods=("clamp_min",), samples=lambda make: [sample(make.real(2, 3), 0.1)])
+@public(
+    in_place=True,
+    methods=("clamp_min",),
+    samples=lambda make: [sample(make.real(2, 3), 0.1)],
+    departs={"node": "clamp"},
+)
 def clamp_min(input: Tensor, min: Any) -> Tensor:
     """The larger of each element and `min`."""
     return clamp(input, min=min)
 
 
-@public(in_place=True, methods=("clamp_max",), samples=lambda make: [sample(make.real(2, 3), 0.1)])
+@public(
+    in_place=True,
+    methods=("clamp_max",),
+    samples=lambda make: [sample(make.real(2, 3), 0.1)],
+    departs={"node": "clamp"},
+)
 def clamp_max(input: Tensor, max: Any) -> Tensor:
     """The smaller of each element and `max`."""
     return clamp(input, max=max)

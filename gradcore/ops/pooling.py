@@ -522,6 +522,10 @@ def _lp_samples(count: int) -> Any:
     kind="primitive",
     samples=_avg_samples(1),
     errors=_avg_errors(1),
+    departs={
+        "node": "one node, where PyTorch adds a dimension",
+        "saves less": "the input, of which its shape is enough",
+    },
 )
 def avg_pool1d(
     input: Tensor,
@@ -566,6 +570,7 @@ def avg_pool1d(
     kind="primitive",
     samples=_avg_samples(2),
     errors=_avg_errors(2),
+    departs={"saves less": "the input, of which its shape is enough"},
 )
 def avg_pool2d(
     input: Tensor,
@@ -612,6 +617,7 @@ def avg_pool2d(
     kind="primitive",
     samples=_avg_samples(3),
     errors=_avg_errors(3),
+    departs={"saves less": "the input, of which its shape is enough"},
 )
 def avg_pool3d(
     input: Tensor,
@@ -658,6 +664,10 @@ def avg_pool3d(
     kind="primitive",
     samples=adaptive_samples(1),
     errors=adaptive_errors(1),
+    departs={
+        "node": "one node, where PyTorch adds a dimension",
+        "saves less": "the input, of which its shape is enough",
+    },
 )
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """Means in one dimension of as many windows as the result is to have elements.
@@ -682,6 +692,10 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     kind="primitive",
     samples=adaptive_samples(2),
     errors=adaptive_errors(2),
+    departs={
+        "node": "a mean in PyTorch for one element",
+        "saves less": "the input, of which its shape is enough",
+    },
 )
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Means in two dimensions of as many windows as the result is to have elements.
@@ -706,6 +720,10 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     kind="primitive",
     samples=adaptive_samples(3),
     errors=adaptive_errors(3),
+    departs={
+        "node": "a mean in PyTorch for one element",
+        "saves less": "the input, of which its shape is enough",
+    },
 )
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """Means in three dimensions of as many windows as the result is to have elements.

@@ -34,8 +34,8 @@ _PRODUCT = (
     lambda xp, g, b: xp.matmul(g, xp.matrix_transpose(b)),
     lambda xp, g, a: xp.matmul(xp.matrix_transpose(a), g),
 )
-_mm = primitive("mm", *_PRODUCT, bilinear=True, multilinear=True)
-_bmm = primitive("bmm", *_PRODUCT, bilinear=True, multilinear=True)
+_mm = primitive("mm", *_PRODUCT, bilinear=True, multilinear=True, saved_as={"b": "mat2"})
+_bmm = primitive("bmm", *_PRODUCT, bilinear=True, multilinear=True, saved_as={"b": "mat2"})
 
 
 def _stacked_a(xp: Any, g: Any, b: Any, a_shape: tuple[int, ...], b_shape: tuple[int, ...]) -> Any:
@@ -140,6 +140,11 @@ def _check_bool(name: str, a: Tensor) -> None:
         bad(RuntimeError, "at least 1D", make.real(), make.real(2, 2)),
         bad(RuntimeError, "same dtype", make.real(2, 2), make.integers(0, 2, 2, 2)),
     ],
+    departs={
+        "node": "one node, where PyTorch reshapes and calls mm, mv or bmm",
+        "saves": "operands of more dimensions than two, which PyTorch copies into a matrix",
+        "refuses: bool": "PyTorch has it for empty inner dimensions only",
+    },
 )
 def matmul(input: Any, other: Any) -> Tensor:
     """Matrix product of the last two dimensions; those before broadcast.
@@ -211,6 +216,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     errors=lambda make: [
         bad(RuntimeError, "vector \\+ matrix", make.real(3, 2), make.real(2, 2)),
     ],
+    departs={"node": "one node, where PyTorch reshapes and calls mm, mv or bmm"},
 )
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Product of a matrix `(n, k)` and a vector `(k,)`."""
@@ -285,6 +291,7 @@ def _numpy_dot(a: Tensor, b: Tensor) -> Tensor:
         sample(make.real(3), make.real(3)),
         sample(make.complex(3), make.complex(3)),
     ],
+    departs={"node": "dot"},
 )
 def vdot(input: Tensor, other: Tensor) -> Tensor:
     """Sum of the products of two vectors `(n,)`, the first conjugated."""
@@ -299,6 +306,7 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
         sample(make.real(2, 3), make.real(4, 3)),
         sample(make.real(), make.real(2)),
     ],
+    departs={"node": "one node"},
 )
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """Sum of products over the last dimensions; of a 0-d operand, the product."""
@@ -351,6 +359,7 @@ ger = outer
         bad(RuntimeError, "first has size 3 in dim 1", make.real(2, 3), make.real(2), ([1], [0])),
         bad(IndexError, "out of range", make.real(2), make.real(2), ([1], [0])),
     ],
+    departs={"node": "composite"},
 )
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sum of products over several dimensions at once.
@@ -545,6 +554,12 @@ def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
         bad(RuntimeError, "output subscripts", "ij->k", make.real(2, 3)),
         bad(RuntimeError, "does not broadcast", "ij,jk->ik", make.real(2, 3), make.real(4, 5)),
     ],
+    departs={
+        "node": "one node, where PyTorch permutes and calls bmm",
+        "saves": "'ii->i' is a view in PyTorch; an operand that is summed first",
+        "copies": "contiguous also where PyTorch's diagonal is a view",
+        "values": "PyTorch's is int64 where it calls sum, and the operands' dtype elsewhere",
+    },
 )
 def einsum(equation: Any, *operands: Any) -> Tensor:
     """Sum of products in Einstein's notation: `einsum("ij,jk->ik", a, b)` is `a @ b`.
@@ -657,6 +672,7 @@ def _split_diagonal(number: int, terms: list[str], tensors: list[Tensor]) -> Non
             *(make.real(2, 3), make.real(2, 2), make.real(4, 3, 2), make.real(3)),
         ),
     ],
+    departs={"node": "composite"},
 )
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`x1 @ weight[k] @ x2 + bias[k]` for each k.

@@ -173,6 +173,7 @@ def _wrong_quantiles(make: Maker) -> list[Any]:
     },
     samples=_quantiles,
     errors=_wrong_quantiles,
+    departs={"node": "composite"},
 )
 def quantile(
     input: Tensor,
@@ -218,6 +219,7 @@ def quantile(
     },
     samples=_quantiles,
     errors=_wrong_quantiles,
+    departs={"node": "composite"},
 )
 def nanquantile(
     input: Tensor,

@@ -340,6 +340,11 @@ def _interpolate_errors(make: Maker) -> list[Bad]:
     kind="primitive",
     samples=_interpolate_samples,
     errors=_interpolate_errors,
+    departs={
+        "node": "a node per dimension",
+        "saves less": "the elements, of which the shape matters only",
+        "refuses: uint8": "PyTorch has weights of whole numbers for it",
+    },
 )
 def interpolate(
     input: Tensor,

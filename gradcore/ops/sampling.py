@@ -262,6 +262,7 @@ def _integers(make: Maker) -> tuple[Any, Any]:
     kind="primitive",
     samples=_grid_samples,
     errors=_grid_errors,
+    departs={"node": "composite", "float16": "PyTorch computes in it"},
 )
 def grid_sample(
     input: Tensor,
@@ -375,6 +376,7 @@ def _check_grid(x: Tensor, grid: Tensor, mode: str) -> None:
         bad(ValueError, "floating point type", make.integers(0, 2, 1, 2, 3), (1, 1, 2, 2)),
         bad(TypeError, "has no len", make.real(1, 2, 3), 5),
     ],
+    departs={"node": "composite", "saves": "the places without a map"},
 )
 def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None = None) -> Tensor:
     """The places of a grid under affine maps, for `grid_sample`.

@@ -246,6 +246,7 @@ _logcumsumexp = primitive(
         *_wrong_scans(make),
         bad(RuntimeError, "not implemented for.*int64", make.integers(0, 3, 2), 0),
     ],
+    departs={"tangent: 6": "PyTorch's underflows where elements are far apart"},
 )
 def logcumsumexp(input: Tensor, dim: int | None = None, *, axis: int | None = None) -> Tensor:
     """log(sum(exp(x))) over the elements up to each one along a dimension, without overflow.
@@ -301,6 +302,7 @@ def logcumsumexp(input: Tensor, dim: int | None = None, *, axis: int | None = No
         bad(RuntimeError, "must match", make.real(2, 3), append=make.real(3, 1)),
         bad(IndexError, "Dimension out of range", make.real(3), 1, 1),
     ],
+    departs={"node": "composite"},
 )
 def diff(
     input: Tensor,
@@ -450,6 +452,7 @@ def _wrong_integrals(make: Maker) -> list[Any]:
     numpy={"trapezoid": lambda y, x=None, dx=1.0, axis=-1: _trapezoid_of_numpy(y, x, dx, axis)},
     samples=_integrals,
     errors=_wrong_integrals,
+    departs={"node": "composite"},
 )
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """The integral along a dimension: between two points, their mean times their distance.
@@ -483,13 +486,13 @@ def _trapezoid_of_numpy(y: Tensor, x: Any, dx: Any, axis: int) -> Tensor:
     return trapezoid(y, dx=dx, dim=axis) if x is None else trapezoid(y, x, dim=axis)
 
 
-@public(samples=_integrals)
+@public(samples=_integrals, departs={"node": "composite"})
 def trapz(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """As `trapezoid`, which see for the arguments and errors."""
     return trapezoid(y, x, dx=dx, dim=dim)
 
 
-@public(samples=_integrals, errors=_wrong_integrals)
+@public(samples=_integrals, errors=_wrong_integrals, departs={"node": "composite"})
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
 ) -> Tensor:

@@ -666,7 +666,7 @@ def unsqueeze(input: Tensor, dim: Any = None, *, axis: Any = None) -> Tensor:
     return _unsqueeze(input, (*shape[:at], 1, *shape[at:]))
 
 
-def _at_least(name: str, ndim: int, arrange: Callable[[Tensor], Tensor]) -> Any:
+def _at_least(name: str, ndim: int, arrange: Callable[[Tensor], Tensor], **departs: str) -> Any:
     def widen(*tensors: Any) -> Any:
         if len(tensors) == 1 and isinstance(tensors[0], tuple | list):
             return tuple([widen(t) for t in tensors[0]])
@@ -687,15 +687,22 @@ def _at_least(name: str, ndim: int, arrange: Callable[[Tensor], Tensor]) -> Any:
     return public(
         numpy=name,
         samples=lambda make: [sample(make.real(*(2,) * n)) for n in range(4)],
+        departs=departs,
     )(widen)
 
 
 atleast_1d = _at_least("atleast_1d", 1, lambda t: _reshape(t, (1,)))
-atleast_2d = _at_least("atleast_2d", 2, lambda t: _unsqueeze(t, (1, *(t._shape or (1,)))))
+atleast_2d = _at_least(
+    "atleast_2d",
+    2,
+    lambda t: _unsqueeze(t, (1, *(t._shape or (1,)))),
+    node="unsqueeze, where PyTorch calls reshape",
+)
 atleast_3d = _at_least(
     "atleast_3d",
     3,
     lambda t: _unsqueeze(t, (*(t._shape if t.ndim == 2 else (1, *(t._shape or (1,)))), 1)),
+    node="unsqueeze, where PyTorch calls reshape",
 )
 
 
@@ -831,6 +838,7 @@ def _hermitian(input: Tensor) -> Tensor:
         sample(make.complex(2, 3)),
     ],
     errors=lambda make: [bad(RuntimeError, "only supported on matrices", make.real(3))],
+    departs={"copies": "NumPy's conj is no view"},
 )
 def adjoint(input: Tensor) -> Tensor:
     """The conjugate transposes of a batch of matrices, `(*, n, m)` to `(*, m, n)`."""
@@ -1088,6 +1096,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
         sample(make.real(1), shape=(0,)),
     ],
     errors=lambda make: [bad(RuntimeError, "The expanded size", make.real(2, 3), (3, 3))],
+    departs={"keywords: 3": "NumPy's shape= beside PyTorch's size="},
 )
 def broadcast_to(input: Tensor, shape: Any = None, *, size: Any = None) -> Tensor:
     """`input` broadcast to `shape` (PyTorch's name for it is `size`). A view.
@@ -1124,6 +1133,7 @@ def _padded(g: Any, x_shape: Shape) -> Shape:
         sample(make.real(0, 3), (3,)),
     ],
     errors=lambda make: [bad(RuntimeError, "is not expandable to size", make.real(2, 3), (2,))],
+    departs={"node": "sum, with or without a view"},
 )
 def sum_to_size(input: Tensor, size: Any, *rest: int) -> Tensor:
     """The sum over the dimensions that broadcasting would have added: the adjoint of `expand`.
@@ -1913,6 +1923,7 @@ def flipud(input: Tensor) -> Tensor:
         bad(RuntimeError, "expected rotation dims to be different", make.real(2, 3), 1, (0, 0)),
         bad(RuntimeError, "expected total rotation dims == 2", make.real(2, 3), 1, (0,)),
     ],
+    departs={"node": "composite"},
 )
 def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     """Rotated by `k` right angles in the plane of two dimensions, from the first to the second.
@@ -2332,6 +2343,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     errors=lambda make: [
         bad(RuntimeError, "Supports 1D or 2D tensors. Got 3D", make.real(1, 2, 3))
     ],
+    departs={"node": "composite"},
 )
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The matrix with this diagonal, or the diagonal of this matrix.

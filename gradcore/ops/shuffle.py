@@ -151,6 +151,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
         bad(RuntimeError, "must be positive", make.real(1, 4, 2), 0),
         bad(RuntimeError, "divisible by groups", make.real(1, 4, 2), 3),
     ],
+    departs={"node": "composite"},
 )
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """The channels of all groups in turn: first the first of each, then the second of each.

@@ -210,6 +210,11 @@ def _lengths(name: str, n_fft: Any, hop_length: Any, win_length: Any) -> tuple[i
         bad(RuntimeError, "when center", make.real(8), 4, align_to_window=True),
         bad(NotImplementedError, "padding mode", make.real(8), 4, pad_mode="odd"),
     ],
+    departs={
+        "node": "nothing is made two-dimensional first",
+        "saves": "the window, which PyTorch copies",
+        "saves less": "the operand, of a linear function",
+    },
 )
 def stft(
     input: Tensor,
@@ -314,6 +319,8 @@ def stft(
         bad(RuntimeError, "Complex windows", make.complex(3, 4), 4, window=make.complex(4)),
         bad(RuntimeError, "window overlap add min", make.complex(3, 4), 4, window=np.zeros(4)),
     ],
+    waits=True,
+    departs={"node": "nothing is made two-dimensional first"},
 )
 def istft(
     input: Tensor,

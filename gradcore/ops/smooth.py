@@ -114,7 +114,13 @@ def _mish_rule(xp: Any, g: Any, x: Any) -> Any:
 _mish = primitive("mish", _mish_forward, _mish_rule, elementwise=True)
 
 
-@public(path="nn.functional.mish", kind="primitive", samples=activation_samples, errors=_integers)
+@public(
+    path="nn.functional.mish",
+    kind="primitive",
+    samples=activation_samples,
+    errors=_integers,
+    departs={"derivative at: inf, -inf": "PyTorch's is nan"},
+)
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """`x` tanh(softplus(x)) of each element.
 
@@ -139,7 +145,11 @@ def softsign(input: Tensor) -> Tensor:
     return input / (abs(input) + 1)
 
 
-@public(path="nn.functional.tanhshrink", samples=activation_samples)
+@public(
+    path="nn.functional.tanhshrink",
+    samples=activation_samples,
+    departs={"accepts: bool": "a bool Tensor minus numbers"},
+)
 def tanhshrink(input: Tensor) -> Tensor:
     """`x` - tanh(x) of each element."""
     return input - tanh(input)
@@ -160,6 +170,7 @@ def tanhshrink(input: Tensor) -> Tensor:
         bad(RuntimeError, "0-dimensional", make.real()),
         bad(IndexError, "Dimension out of range", make.real(2, 4), 2),
     ],
+    departs={"node": "composite"},
 )
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """Gated linear unit: the first half of a dimension times the sigmoid of the second.
@@ -199,6 +210,8 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     errors=lambda make: [
         bad(IndexError, "Dimension out of range", make.real(2, 3), dim=2),
     ],
+    batched=False,
+    departs={"node": "composite"},
 )
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1

@@ -104,6 +104,7 @@ def erfcx(input: Tensor) -> Tensor:
     ordered=True,
     numpy="special.erfinv",
     samples=over(-0.9, 0.9),
+    departs={"saves": "the result, not the operand"},
 )
 def erfinv(input: Tensor) -> Tensor:
     """The number of which each element is the error function; infinite at -1 and 1."""
@@ -117,6 +118,7 @@ def erfinv(input: Tensor) -> Tensor:
     methods=(),
     in_place=False,
     path="special.ndtr",
+    departs={"node": "composite in PyTorch", "saves": "the operand, not what PyTorch makes of it"},
 )
 def ndtr(input: Tensor) -> Tensor:
     """The normal distribution function of each element."""
@@ -147,6 +149,7 @@ def ndtri(input: Tensor) -> Tensor:
     methods=(),
     in_place=False,
     path="special.log_ndtr",
+    departs={"derivative at: -1e+30, -inf": "PyTorch's is infinite, or nan"},
 )
 def log_ndtr(input: Tensor) -> Tensor:
     """The logarithm of the normal distribution function of each element."""
@@ -233,6 +236,7 @@ def _of_inexact(name: str, input: Any) -> Tensor:
         bad(RuntimeError, "does not support negative n", -1, make.real(2)),
         bad(TypeError, "must be int", 1.5, make.real(2)),
     ],
+    departs={"node": "digamma for order 0"},
 )
 def polygamma(n: int, input: Tensor) -> Tensor:
     """The derivative of order `n` of digamma at each element.
@@ -260,6 +264,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     methods=("polygamma",),
     in_place=True,
     samples=lambda make: [sample(make.real(2, 3, low=8.2, high=12.0), 1)],
+    departs={"node": "digamma for order 0"},
 )
 def _polygamma_of(self: Tensor, n: int) -> Tensor:
     """The derivative of order `n` of digamma at each element."""
@@ -275,6 +280,7 @@ def _polygamma_of(self: Tensor, n: int) -> Tensor:
         sample(make.real(0), 2),
     ],
     errors=lambda make: [bad(RuntimeError, "greater than or equal to 1", make.real(2), 0)],
+    departs={"node": "composite"},
 )
 def mvlgamma(input: Tensor, p: int) -> Tensor:
     """The logarithm of the gamma function of `p` dimensions at each element.
@@ -312,6 +318,7 @@ def _whole_first(least: int, low: float, high: float) -> Samples:
     ordered=True,
     numpy="special.gammainc",
     samples=_whole_first(1, 0.3, 3.0),
+    departs={"values at: nan": "PyTorch's may be a number"},
 )
 def igamma(input: Any, other: Any) -> Tensor:
     """The regularised lower incomplete gamma function, with broadcasting.
@@ -330,6 +337,7 @@ def igamma(input: Any, other: Any) -> Tensor:
     ordered=True,
     numpy="special.gammaincc",
     samples=_whole_first(1, 0.3, 3.0),
+    departs={"values at: nan": "PyTorch's may be a number"},
 )
 def igammac(input: Any, other: Any) -> Tensor:
     """The regularised upper incomplete gamma function, 1 - igamma, with broadcasting.
@@ -352,6 +360,7 @@ def igammac(input: Any, other: Any) -> Tensor:
     in_place=False,
     path="special.zeta",
     samples=_whole_first(2, 0.3, 3.0),
+    departs={"values at: inf, 1e+30": "PyTorch's is nan for large or infinite operands"},
 )
 def zeta(input: Any, other: Any) -> Tensor:
     """Hurwitz's zeta function: the sum of (other + k)**-input for k = 0, 1, ...
@@ -513,6 +522,7 @@ def _bessel(
         in_place=False,
         path=f"special.{_OF_ORDER.get(name, name)}",
         samples=over(low, 1.5),
+        departs={"differentiable": "PyTorch has no derivative"} if name in _OF_ORDER else None,
     )
 
 
@@ -599,6 +609,7 @@ def scaled_modified_bessel_k1(input: Tensor) -> Tensor:
 @public(
     path="special.spherical_bessel_j0",
     samples=lambda make: [sample(make.real(2, 3)), sample(make.real()), sample(make.real(0))],
+    departs={"node": "sinc", "differentiable": "PyTorch has no derivative"},
 )
 def spherical_bessel_j0(input: Tensor) -> Tensor:
     """sin(x) / x of each element, 1 at 0."""

@@ -234,6 +234,8 @@ def _numpy_svd(
         bad(RuntimeError, "Expected a floating point.*Got Long", make.integers(1, 3, 2, 2)),
         bad(RuntimeError, "keyword argument `driver=`", make.real(2, 2), driver="gesvd"),
     ],
+    waits=True,
+    departs={"node": "what is tested ends with a product"},
 )
 def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> SVDResult:
     r"""The singular value decomposition `A = U @ diag(S) @ Vh`.
@@ -290,6 +292,7 @@ def singular_values(x: Tensor) -> Tensor:
         bad(RuntimeError, "contained non-finite values", np.full((2, 2), np.inf)),
         bad(RuntimeError, "must have at least 2 dimensions", make.real(3)),
     ],
+    waits=True,
 )
 def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     """The singular values of a matrix, from the largest on; see `linalg.svd`.
@@ -418,6 +421,8 @@ def _of_eigh(call: Any) -> Any:
         bad(RuntimeError, "must have at least 2 dimensions", make.real(3)),
         bad(RuntimeError, "Expected a floating point.*Got Long", make.integers(1, 3, 2, 2)),
     ],
+    waits=True,
+    departs={"node": "what is tested ends with a product"},
 )
 def eigh(input: Tensor, UPLO: str = "L") -> EigResult:
     r"""The eigenvalues and eigenvectors of a symmetric or Hermitian matrix.
@@ -564,6 +569,7 @@ def _of_eig(call: Any) -> Any:
         bad(RuntimeError, "must have at least 2 dimensions", make.real(3)),
         bad(RuntimeError, "Expected a floating point.*Got Long", make.integers(1, 3, 2, 2)),
     ],
+    waits=True,
 )
 def eig(input: Tensor) -> EigResult:
     r"""The eigenvalues and right eigenvectors of a square matrix, complex also of a real one.
@@ -606,6 +612,7 @@ def eig(input: Tensor) -> EigResult:
         bad(RuntimeError, "should not contain infs or NaNs", np.full((2, 2), np.nan)),
         bad(RuntimeError, "A must be batches of square matrices", make.real(2, 3)),
     ],
+    waits=True,
 )
 def eigvals(input: Tensor) -> Tensor:
     """The eigenvalues of a square matrix, complex also of a real one; see `linalg.eig`.

@@ -326,6 +326,7 @@ _as_strided_scatter = primitive(
         ),
         bad(RuntimeError, "out of bounds for storage", make.real(3), make.real(9), (999,), (1,)),
     ],
+    departs={"derivative: 0, 1, 2": "in PyTorch only what is overwritten gets a gradient"},
 )
 def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
@@ -502,6 +503,7 @@ _window = primitive(
         bad(RuntimeError, "size is -1 but must be >= 0", make.real(3), 0, -1, 1),
         bad(IndexError, "Dimension out of range", make.real(3), 1, 1, 1),
     ],
+    departs={"node": "a selection at the end for 0-d"},
 )
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of a dimension, as the last dimension; they overlap where `step` is below `size`.
@@ -734,6 +736,7 @@ def diagonal_scatter(
     errors=lambda make: [
         bad(RuntimeError, r"exceeds dimension size \(2\)", make.real(2, 3), 0, 0, 3),
     ],
+    departs={"node": "composite"},
 )
 def narrow_copy(
     input: Tensor,

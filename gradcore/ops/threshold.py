@@ -104,7 +104,16 @@ _hardsigmoid = primitive(
 )
 
 
-@public(path="nn.functional.hardsigmoid", kind="primitive", samples=_few, errors=_integers)
+@public(
+    path="nn.functional.hardsigmoid",
+    kind="primitive",
+    samples=_few,
+    errors=_integers,
+    departs={
+        "derivative: 0, 1, 2": "PyTorch's slope is 1/6 in float32, and it has no second derivative",
+        "tangent: 0, 1, 2": "PyTorch's slope is 1/6 in float32",
+    },
+)
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """`x` / 6 + 1 / 2 of each element, moved into [0, 1]. At the bends the derivative is 0.
 
@@ -335,6 +344,8 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         *_integers(make),
         bad(RuntimeError, "Lower bound should be less", make.real(2), 0.5, 0.1),
     ],
+    batched=False,
+    departs={"node": "one name in training and else"},
 )
 def rrelu(
     input: Tensor,

@@ -149,6 +149,7 @@ solve = primitive(
             upper=True,
         ),
     ],
+    departs={"node": "a transpose where left is False"},
 )
 def solve_triangular(
     A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
@@ -319,6 +320,8 @@ def factored(name: str, input: Any, upper: bool, check: bool) -> CholeskyResult:
         bad(RuntimeError, "A must be batches of square matrices.*2 by 3", make.real(2, 3)),
         bad(RuntimeError, "Expected a floating point.*Got Long", make.integers(1, 3, 2, 2)),
     ],
+    waits=True,
+    departs={"node": "a transpose where upper is True"},
 )
 def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
     r"""The Cholesky factor L of a positive definite matrix: `input = L @ L.mH`.
@@ -358,6 +361,8 @@ def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
         bad(RuntimeError, "linalg.cholesky_ex: The.*order 1", -np.eye(2), check_errors=True),
         bad(RuntimeError, "A must be batches of square matrices", make.real(2, 3)),
     ],
+    waits=True,
+    departs={"node": "a transpose where upper is True"},
 )
 def cholesky_ex(input: Tensor, *, upper: bool = False, check_errors: bool = False) -> Any:
     """The Cholesky factor, without an error where there is none; see `linalg.cholesky`.

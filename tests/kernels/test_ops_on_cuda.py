@@ -67,25 +67,6 @@ def over(cases):
     return pytest.mark.parametrize(("path", "number"), cases, ids=ids)
 
 
-# The host must know a value: the answer itself, the length of the result, or how often to repeat.
-LOOKS_AT_VALUES = {
-    *("equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
-    *("repeat_interleave", "nn.functional.embedding_bag"),  # the longest bag
-    *("allclose", "equal", "masked_select", "nonzero", "argwhere", "nn.functional.one_hot"),
-    "repeat_interleave",
-    # Whether it succeeded, or how often to square.
-    *(f"linalg.{name}" for name in ("cholesky", "cholesky_ex", "lu_factor", "lu_factor_ex")),
-    *(f"linalg.{name}" for name in ("eig", "eigh", "eigvals", "matrix_exp", "svd", "svdvals")),
-    *("cholesky", "matrix_exp", "svd"),
-    # Whether a matrix is singular.
-    *("inverse", "linalg.inv", "linalg.inv_ex", "linalg.solve", "linalg.solve_ex", "linalg.det"),
-    *("linalg.matrix_power", "linalg.tensorinv", "linalg.tensorsolve"),
-    # Whether singular values were found, and whether weights are right.
-    *("linalg.cond", "linalg.lstsq", "linalg.matrix_norm", "linalg.matrix_rank", "linalg.norm"),
-    *("linalg.pinv", "nuclear_norm", "pinverse", "cov"),
-    *("repeat_interleave", "istft"),
-    *("bincount", "unique", "unique_consecutive"),
-}
 # They may be asked for the CPU.
 MOVES = {"Tensor.to", "Tensor.cpu", "Tensor.type"}
 
@@ -94,7 +75,7 @@ def waits(path, number):
     """Whether a sample needs the host to wait for the device."""
     if path in ("Tensor.__getitem__", "index_put"):
         return any(a.dtype == bool or not a.ndim for a in arrays_of(path, number))
-    return path in LOOKS_AT_VALUES | MOVES
+    return OPS[path].waits or path in MOVES
 
 
 @pytest.fixture
