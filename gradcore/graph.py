@@ -512,10 +512,10 @@ class Cotangents(dict[int, Any]):
     __slots__ = ()
 
     def __add__(self, other: Cotangents) -> Cotangents:
-        total = Cotangents(self)
+        """The sum, in the first operand: a copy for each of n outputs would cost n**2."""
         for number, g in other.items():
-            total[number] = total[number] + g if number in total else g
-        return total
+            self[number] = self[number] + g if number in self else g
+        return self
 
 
 _OUTPUT_OF: Final = Pullback(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import gradcore as gd
 from gradcore.autograd import backward, grad
+from gradcore.graph import Cotangents
 
 FREED = "Trying to backward through the graph a second time"
 
@@ -1015,3 +1016,19 @@ def test_the_result_of_grad_can_be_written_to():
     g.numpy()[...] = 5.0
     (h,) = gd.autograd.grad(x + 1, x)
     assert h.item() == 1.0
+
+
+def test_cotangents_of_many_outputs_are_summed_in_place():
+    total = Cotangents({0: np.ones(2)})
+    assert total + Cotangents({1: np.ones(2)}) + Cotangents({0: np.ones(2)}) is total
+    assert total[0].tolist() == [2.0, 2.0]
+    assert total[1].tolist() == [1.0, 1.0]
+
+
+def test_outputs_used_twice_are_summed():
+    x = gd.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    a, b = x.unbind()
+    y = (a * b + a).sum() + (2 * b).sum()
+    for _ in range(2):
+        (g,) = gd.autograd.grad(y, x, retain_graph=True)
+        assert g.tolist() == [[4.0, 5.0], [3.0, 4.0]]
