@@ -32,7 +32,9 @@ DTYPES: Final = {
 """By the letter in the table; NumPy's letters where it has one of its own."""
 
 
-OF_CASES: Final = ("accepts", "refuses", "values", "values at", "derivative at")
+OF_CASES: Final = (
+    *("accepts", "refuses", "values", "values at", "ties", "derivative at", "gradient"),
+)
 """The aspects of which the cases are dtypes or values, and not the numbers of samples."""
 
 

@@ -515,11 +515,15 @@ def arange(
     """The numbers start, start + step, ... before `end`; `arange(end)` starts at 0.
 
     Raises:
-        ArgumentError: `step` is 0, or leads away from `end`.
+        ArgumentError: `step` is 0, or leads away from `end`; a number is infinite or nan.
     """
     if end is None:
         start, end = 0, start
     values = [v.item() if isinstance(v, Tensor | np.generic) else v for v in (start, end, step)]
+    if not all(math.isfinite(v) for v in values):
+        raise ArgumentError(f"arange: unsupported range: {values[0]} -> {values[1]}")
+    if dtype is dtypes.int64:
+        values = [int(v) for v in values]
     first, last, by = values
     if by == 0:
         raise ArgumentError("arange: step must be nonzero.")
@@ -551,20 +555,35 @@ def linspace(
     device: DeviceLike = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`steps` numbers at equal distances from `start` to `end`, both included."""
+    """`steps` numbers at equal distances from `start` to `end`, both included.
+
+    Of an integer dtype both ends are made integers first.
+
+    Raises:
+        ArgumentError: `steps` is negative.
+        ArgumentTypeError: it is no integer.
+    """
     first, last = (v.item() if isinstance(v, Tensor | np.generic) else v for v in (start, end))
+    try:
+        steps = index(steps)
+    except TypeError:
+        raise ArgumentTypeError(
+            f"linspace(): argument 'steps' must be int, not {type(steps).__qualname__}."
+        ) from None
     if steps < 0:
         raise ArgumentError(f"linspace: number of steps must be non-negative, not {steps}.")
     if dtype is None and (isinstance(first, complex) or isinstance(last, complex)):
         dtype = dtypes.get_default_dtype().to_complex()
     kind = type_asked_for(dtype, device)
+    if not kind.recordable:
+        first, last = int(first), int(last)
     # From both ends to the middle, as PyTorch does: the result is symmetric.
     exact = kind.numpy if kind.recordable else np.dtype(np.float64)
     by = exact.type((last - first) / max(steps - 1, 1))
-    index = np.arange(steps)
-    ahead = exact.type(first) + by * index.astype(exact)
-    back = exact.type(last) - by * (steps - 1 - index).astype(exact)
-    host = np.where(index < steps // 2, ahead, back) if steps != 1 else ahead
+    places = np.arange(steps)
+    ahead = exact.type(first) + by * places.astype(exact)
+    back = exact.type(last) - by * (steps - 1 - places).astype(exact)
+    host = np.where(places < steps // 2, ahead, back) if steps != 1 else ahead
     return made_by(lambda xp: xp.asarray(host.astype(kind.numpy)), kind, requires_grad)
 
 

@@ -577,7 +577,9 @@ def narrow(
     if not input._shape:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
     at, size = _dim_of("narrow", input, dim, axis)
-    if isinstance(start, Tensor) and (start._shape or start._type.dtype.is_inexact):
+    if isinstance(start, Tensor) and (
+        start._shape or start._type.dtype.is_inexact or start._type.dtype is bool_
+    ):
         raise ShapeError("start must be an 0-dim integral Tensor.")
     start = operator.index(start)
     if length < 0:
@@ -1500,6 +1502,11 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
             raise ShapeError(
                 "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.ndim} dimension(s)."
+            )
+        if value._type.dtype.is_complex and not kind.dtype.is_complex:
+            raise ArgumentError(
+                f"masked_fill: value cannot be converted to type {kind.dtype} without overflow: "
+                f"it is {value.dtype}."
             )
         return _masked_fill_tensor(input, to(value, kind.device, kind.dtype), chosen._array)
     return _masked_fill(input, (chosen._array, fitting("masked_fill", value, input)))

@@ -113,7 +113,9 @@ def _elementwise_loss(
     )
 
 
-def _same_size(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+def _same_size(
+    name: str, input: Any, target: Any, takes_complex: bool = False
+) -> tuple[Tensor, Tensor]:
     """Both operands in one dtype and one shape.
 
     Raises:
@@ -121,7 +123,7 @@ def _same_size(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
         DTypeError: the result would not be floating point.
     """
     a, b = promote(name, input, target)
-    if not a._type.dtype.is_floating_point:
+    if not (a._type.dtype.is_floating_point or (takes_complex and a._type.dtype.is_complex)):
         raise DTypeError(
             f"{name} is not implemented for {a.dtype}: expected a floating point dtype, such as "
             "that of input.float()."
@@ -242,7 +244,11 @@ _l1 = _elementwise_loss(
 @public(
     path="nn.functional.l1_loss",
     kind="primitive",
-    samples=_pair_samples,
+    samples=lambda make: [
+        *_pair_samples(make),
+        sample(make.complex(2, 3), make.complex(2, 3)),
+        sample(make.complex(3), make.complex(3), reduction="none"),
+    ],
     errors=_pair_errors,
     departs={"node": "one node", "saves": "the operands, not their difference"},
 )
@@ -257,7 +263,7 @@ def l1_loss(
     """|x - t|. Where they are equal the derivative is 0.
 
     Args:
-        input: floating point, any shape.
+        input: floating point or complex, any shape.
         target: of the same shape; another one that broadcasts warns.
         size_average: use `reduction`.
         reduce: use `reduction`.
@@ -269,7 +275,7 @@ def l1_loss(
     """
     reduction = _checked(reduction, size_average, reduce)
     if not _direct(input, target):
-        input, target = _same_size("l1_loss", input, target)
+        input, target = _same_size("l1_loss", input, target, takes_complex=True)
     if weight is not None:
         return _weighted(_l1(input, target, None, None), weight, reduction)
     return _l1(input, target, None, _divisor(reduction, input._array.size))

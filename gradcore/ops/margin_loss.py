@@ -180,10 +180,9 @@ def poisson_nll_loss(
 
     Raises:
         ArgumentError: there is no such reduction.
-        DTypeError: the scores are not floating point.
     """
     reduction = _checked(reduction, size_average, reduce)
-    input = floating("poisson_nll_loss", input)
+    input = tensor_of("poisson_nll_loss", input)
     loss = exp(input) - target * input if log_input else input - target * log(input + eps)
     if full:
         t = where(target > 1, target, 1.0)
@@ -295,10 +294,9 @@ def margin_ranking_loss(
     Raises:
         ShapeError: they have not as many dimensions.
         ArgumentError: there is no such reduction.
-        DTypeError: the scores are not floating point.
     """
     reduction = _checked(reduction, size_average, reduce)
-    input1 = floating("margin_ranking_loss", input1)
+    input1 = tensor_of("margin_ranking_loss", input1)
     if not input1.ndim == input2.ndim == target.ndim:
         raise ShapeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
@@ -491,10 +489,9 @@ def cosine_embedding_loss(
     Raises:
         ShapeError: the shapes do not fit together.
         ArgumentError: there is no such reduction.
-        DTypeError: the scores are not floating point.
     """
     reduction = _checked(reduction, size_average, reduce)
-    input1 = floating("cosine_embedding_loss", input1)
+    input1 = tensor_of("cosine_embedding_loss", input1)
     t = tensor_of("cosine_embedding_loss", target)
     if t.ndim > 1:
         raise ShapeError(
@@ -583,7 +580,7 @@ def _triplet(
     if margin <= 0:
         raise ArgumentError(f"margin must be greater than 0, got {margin}")
     _same_dimensions(anchor, positive, negative)
-    anchor = floating("triplet_margin_loss", anchor)
+    anchor = tensor_of("triplet_margin_loss", anchor)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = minimum(far, distance(positive, negative))

@@ -454,6 +454,7 @@ def _powers(x: Tensor, count: int) -> Tensor:
         sample(make.real(2, 3), N=2),
         sample(make.complex(2), N=4),
         sample(np.array([0.0, 1.0, 2.0])),
+        sample(make.real(), N=2),
     ],
     errors=lambda make: [
         bad(RuntimeError, "N must be greater than 1", make.real(3), N=1),
@@ -465,7 +466,7 @@ def _linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """The Vandermonde matrices of rows `x**0, x**1, ..., x**(N - 1)` of each element.
 
     Args:
-        x: `(*, n)`.
+        x: `(*, n)`, or `()` for `(1,)`.
         N: how many powers, at least 2; by default n.
 
     Returns:
@@ -485,7 +486,7 @@ def _linalg_vander(x: Tensor, *, N: int | None = None) -> Tensor:
     count = N if N is not None else shape[-1] if shape else 1
     if count <= 1:
         raise ArgumentError("N must be greater than 1.")
-    return _powers(x, count)
+    return _powers(x if shape else x.reshape(1), count)
 
 
 @public(

@@ -305,6 +305,7 @@ def _sorts(make: Maker) -> list[Sample]:
         bad(TypeError, "must be Tensor, not list", [1.0]),
         bad(TypeError, "must be an int, not str", make.real(2), "a"),
     ],
+    departs={"ties: bool": "which of equal elements PyTorch takes is open"},
 )
 def sort(
     input: Tensor,
@@ -346,6 +347,7 @@ def sort(
         bad(IndexError, "Dimension out of range", make.real(2, 3), -3),
         bad(RuntimeError, "does not support complex", make.complex(2)),
     ],
+    departs={"ties: bool": "which of equal elements PyTorch takes is open"},
 )
 def argsort(
     input: Tensor,
@@ -411,7 +413,7 @@ def msort(input: Tensor) -> Tensor:
         bad(IndexError, "Dimension out of range", make.real(2, 3), 1, 2),
         bad(RuntimeError, "does not support bool", make.boolean(3), 1),
     ],
-    departs={"values": "which of equal elements PyTorch takes is open"},
+    departs={"ties": "which of equal elements PyTorch takes is open"},
 )
 def topk(
     input: Tensor,
@@ -480,7 +482,7 @@ def _slices(name: str, x: Tensor, dim: Any) -> int:
         bad(TypeError, "argument 'k' .* must be int, not float", make.real(2), 1.0),
         bad(RuntimeError, "does not support bool", make.boolean(3), 1),
     ],
-    departs={"values": "which of equal elements PyTorch takes is open"},
+    departs={"ties": "which of equal elements PyTorch takes is open"},
 )
 def kthvalue(
     input: Tensor,
@@ -680,6 +682,7 @@ def nanmedian(
         bad(IndexError, "Expected reduction dim 0 to have non-zero size", make.real(0)),
         bad(RuntimeError, "does not support complex", make.complex(3)),
     ],
+    departs={"ties: int64, bool": "which of equal elements PyTorch takes is open"},
 )
 def mode(
     input: Tensor,

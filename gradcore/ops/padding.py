@@ -197,11 +197,15 @@ def _widths(name: str, x: Tensor, pad: Any) -> Pads:
 
 
 def _pad_constant(name: str, x: Tensor, pads: Pads, value: Any) -> Tensor:
-    if not isinstance(value, bool | int | float | np.generic):
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, bool | int | float | complex):
         raise ArgumentTypeError(
             f"{name}(): argument 'value' (position 4) must be float, "
             f"not {type(value).__qualname__}."
         )
+    if isinstance(value, complex) and not x._type.dtype.is_complex:
+        raise DTypeError(f"{name}: value cannot be converted to {x.dtype}: {value} is complex.")
     for number, (b, a) in enumerate(pads):
         n = x._shape[-1 - number]
         if n + b + a < 0 or n + min(b, 0) + min(a, 0) < 0:
@@ -210,7 +214,7 @@ def _pad_constant(name: str, x: Tensor, pads: Pads, value: Any) -> Tensor:
                 f"negative output size: length must be non-negative. Check dimension "
                 f"{x.ndim - 1 - number} of your input."
             )
-    return _constant(x, pads, float(value))
+    return _constant(x, pads, value if isinstance(value, complex) else float(value))
 
 
 @public(
@@ -218,6 +222,7 @@ def _pad_constant(name: str, x: Tensor, pads: Pads, value: Any) -> Tensor:
     samples=lambda make: [
         sample(make.real(2, 3), (1, 2)),
         sample(make.real(2, 3), [1, 0, -1, 2], 1.5),
+        sample(make.complex(3), (1, 0), 2 - 1j),
     ],
     errors=lambda make: [bad(RuntimeError, "divisible by 2", make.real(2), (1,))],
 )

@@ -50,10 +50,15 @@ def logspace(
 ) -> Tensor:
     """`steps` powers of `base` whose exponents are at equal distances from `start` to `end`.
 
+    Of an integer dtype both ends are made integers first.
+
     Raises:
         ArgumentError: `steps` is negative.
+        ArgumentTypeError: it is no integer.
     """
     kind = type_asked_for(dtype, device)
+    if not kind.recordable:
+        start, end = int(start), int(end)
     wide = dtypes.complex128 if kind.dtype.is_complex else dtypes.float64
     exponents = linspace(start, end, steps, dtype=wide).numpy()
     if not kind.recordable:

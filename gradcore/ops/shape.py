@@ -1130,6 +1130,7 @@ def _padded(g: Any, x_shape: Shape) -> Shape:
         sample(make.real(2, 3), 2, 1),
         sample(make.real(2, 3), (2, 3)),
         sample(make.real(2, 3), ()),
+        sample(make.real(), ()),
         sample(make.real(0, 3), (3,)),
     ],
     errors=lambda make: [bad(RuntimeError, "is not expandable to size", make.real(2, 3), (2,))],
@@ -1150,7 +1151,7 @@ def sum_to_size(input: Tensor, size: Any, *rest: int) -> Tensor:
     lead = len(shape) - len(size)
     if lead < 0 or any(n not in (1, m) for n, m in zip(size, shape[lead:], strict=True)):
         raise ShapeError(f"size {{{list(size)}}} is not expandable to size {{{list(shape)}}}.")
-    if size == shape:
+    if size == shape and shape:
         return input
     return _sum_to(input if input._type.dtype.is_inexact else to(input, dtypes.int64), size)
 
