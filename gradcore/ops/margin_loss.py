@@ -155,6 +155,7 @@ def gaussian_nll_loss(
     errors=lambda make: [
         bad(ValueError, "not a valid value for reduction", *[make.real(2)] * 2, reduction="max"),
     ],
+    departs={"accepts: bool": "a number minus bools"},
 )
 def poisson_nll_loss(
     input: Tensor,

@@ -1151,7 +1151,10 @@ def sum_to_size(input: Tensor, size: Any, *rest: int) -> Tensor:
     lead = len(shape) - len(size)
     if lead < 0 or any(n not in (1, m) for n, m in zip(size, shape[lead:], strict=True)):
         raise ShapeError(f"size {{{list(size)}}} is not expandable to size {{{list(shape)}}}.")
-    if size == shape and shape:
+    if not size:
+        total: Tensor = recorded.sum(input)
+        return total
+    if size == shape:
         return input
     return _sum_to(input if input._type.dtype.is_inexact else to(input, dtypes.int64), size)
 
