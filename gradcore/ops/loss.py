@@ -254,19 +254,7 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """|x - t|. Where they are equal the derivative is 0.
-
-    Args:
-        input: floating point, any shape.
-        target: of the same shape; another one that broadcasts warns.
-        size_average: use `reduction`.
-        reduce: use `reduction`.
-        reduction: `"mean"`, `"sum"`, or `"none"` for one loss per element.
-        weight: of the same shape, a factor per element; the mean is then a weighted mean.
-
-    Raises:
-        ArgumentError: there is no such reduction.
-    """
+    """|x - t|, with the arguments of `mse_loss`. Where they are equal the derivative is 0."""
     reduction = _checked(reduction, size_average, reduce)
     if not _direct(input, target):
         input, target = _same_size("l1_loss", input, target)
