@@ -267,21 +267,13 @@ def jvp(
 ) -> tuple[Any, Any]:
     """The product of the Jacobian of `func` and a vector, by two backward passes.
 
-    `gradcore.func.jvp` does it in one pass forward.
-
-    Args:
-        func: takes `inputs`, returns a Tensor or a tuple of Tensors.
-        inputs: a Tensor or a tuple of Tensors.
-        v: the vector, as the inputs are; may be left out for one input of one element.
-        create_graph: record what is returned, so that it can be differentiated.
-        strict: raise where an output does not depend on an input, instead of giving zeros.
+    `gradcore.func.jvp` does it in one pass forward. The arguments are as of `vjp`, but `v` is as
+    the inputs are, and so may be left out for one input of one element.
 
     Returns:
         `(outputs of func, product)`; the product is as the outputs are.
 
     Raises:
-        ArgumentTypeError: inputs or outputs are no Tensors.
-        GraphError: `v` is missing; `strict`, and an output does not depend on an input.
         ShapeError: `v` has another shape than the inputs.
     """
     with enable_grad():
