@@ -17,10 +17,11 @@ from .batching.namespace import (
     spread_over,
     summed_over,
 )
+from .errors import ArgumentError
 from .op import primitive, recorded
 from .tensor import Lifted, Tensor, as_view
 
-__all__ = ["enter", "fit", "is_batched", "leave"]
+__all__ = ["common_size", "enter", "fit", "is_batched", "leave"]
 
 
 # A `joint`, not a rule: no kernel can be made of it.
@@ -94,3 +95,19 @@ def fit(x: Tensor, wanted: Sequence[Level]) -> Tensor:
 def is_batched(x: Tensor, level: Level) -> bool:
     """Whether `x` may differ from sample to sample of a level."""
     return belongs_to(x._array, level)
+
+
+def common_size(sizes: Sequence[int]) -> int:
+    """The size of the dimensions that are mapped over.
+
+    Raises:
+        ArgumentError: there is none, or they differ.
+    """
+    if not sizes:
+        raise ArgumentError("vmap: Expected at least one Tensor to vmap over")
+    if any(size != sizes[0] for size in sizes):
+        raise ArgumentError(
+            "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
+            f"{sizes} for the mapped dimension"
+        )
+    return sizes[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from .mode import _GradMode, checked_indices
@@ -44,12 +43,7 @@ class check_indices(_GradMode):
         self._outer.append(self._before)
         checked_indices.set(self._mode)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         checked_indices.set(self._outer.pop())
 
     def _fresh(self) -> check_indices:

@@ -25,7 +25,7 @@ from .anomaly import (
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
 )
-from .batches import enter, fit, leave
+from .batches import common_size, enter, fit, leave
 from .batching.array import BatchedArray, Level, new_level
 from .batching.array import levels as batch_levels
 from .batching.loop import PRODUCTS, cotangents_over_batches
@@ -1075,14 +1075,7 @@ def _grads_of_batch(
                 f"of {t.shape}. If you only want some tensors in `grad_output` to be considered "
                 "batched, consider using vmap."
             )
-    sizes = [g._shape[0] for g in seeds if isinstance(g, Tensor)]
-    if not sizes:
-        raise ArgumentError("vmap: Expected at least one Tensor to vmap over")
-    if any(size != sizes[0] for size in sizes):
-        raise ArgumentError(
-            "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
-            f"{sizes} for the mapped dimension"
-        )
-    with new_level(sizes[0]) as level:
+    size = common_size([g._shape[0] for g in seeds if isinstance(g, Tensor)])
+    with new_level(size) as level:
         found = run([enter(g, level, 0) if isinstance(g, Tensor) else g for g in seeds])
         return tuple([None if d is None else leave(d, level, 0) for d in found])

@@ -10,7 +10,6 @@ import inspect
 import threading
 from collections.abc import Callable, Generator
 from contextvars import ContextVar, copy_context
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
@@ -72,12 +71,7 @@ class _GradMode:
         self._outer.append(is_recording_asked_for())
         _ask_for_recording(self._mode)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         _ask_for_recording(self._outer.pop())
 
     def _fresh(self) -> _GradMode:
@@ -211,12 +205,7 @@ class inference_mode(_GradMode):
         _recording.set(not self.mode)
         _asked_for.set(False)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         inference, recording, asked_for = self._outer.pop()
         _inference.set(inference)
         _recording.set(recording)

@@ -13,9 +13,9 @@ CuPy have no common name, each defined in `device.py` for arrays and in `ops/` f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-__all__ = ["NUMPY_NAMES", "OWN_NAMES", "Namespace"]
+__all__ = ["NUMPY_NAMES", "OPERATORS", "OWN_NAMES", "Namespace"]
 
 Function = Callable[..., Any]
 
@@ -188,3 +188,16 @@ OWN_NAMES = frozenset(
     }
 )
 NUMPY_NAMES = frozenset(Namespace.__annotations__) - OWN_NAMES - {"module", "special"}
+OPERATORS: Final = {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "power",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+}
+"""By the name of an elementwise operator of arrays: the function that it stands for."""

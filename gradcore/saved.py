@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from types import TracebackType
 from typing import Any, Final
 
 from .device import Array, is_array
@@ -106,12 +105,7 @@ class set_saved_tensors_policy:
     def __enter__(self) -> None:
         _switch(self._policy)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         _switch(self._before)
 
 

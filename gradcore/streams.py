@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any
 
 from .device import Array, Device, cuda_device, cupy_backend
@@ -105,12 +104,7 @@ class Stream:
             self._entered.append(contexts.pop_all())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._entered.pop().__exit__(kind, error, trace)
 
     def __cuda_stream__(self) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Any, Final, NoReturn, cast
 import numpy as np
 
 from .errors import GradcoreError
-from .namespace import Namespace
+from .namespace import OPERATORS, Namespace
 
 __all__ = [
     "ELEMENTWISE",
@@ -154,19 +154,7 @@ def _operator(name: str, reflected: bool = False) -> Any:
     return operate
 
 
-_OPERATORS: Final = {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "floordiv": "floor_divide",
-    "mod": "remainder",
-    "pow": "power",
-    "and": "bitwise_and",
-    "or": "bitwise_or",
-    "xor": "bitwise_xor",
-}
-for _name, _function in _OPERATORS.items():
+for _name, _function in OPERATORS.items():
     setattr(Symbol, f"__{_name}__", _operator(_function))
     setattr(Symbol, f"__r{_name}__", _operator(_function, True))
 for _name, _function in {

@@ -13,7 +13,6 @@ differentiated, and so can gradients be followed. Levels nest, where PyTorch has
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import NamedTuple
 
 from .. import levels
@@ -175,12 +174,7 @@ class dual_level:
         self._open.append(levels.enter())
         return self._open[-1].depth
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         levels.exit(self._open.pop())
 
 
@@ -196,10 +190,5 @@ class _set_fwd_grad_enabled(_GradMode):
     def __enter__(self) -> None:
         _enabled.set(self._mode)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         _enabled.set(self._outer.pop())

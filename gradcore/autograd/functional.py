@@ -267,21 +267,13 @@ def jvp(
 ) -> tuple[Any, Any]:
     """The product of the Jacobian of `func` and a vector, by two backward passes.
 
-    `gradcore.func.jvp` does it in one pass forward.
-
-    Args:
-        func: takes `inputs`, returns a Tensor or a tuple of Tensors.
-        inputs: a Tensor or a tuple of Tensors.
-        v: the vector, as the inputs are; may be left out for one input of one element.
-        create_graph: record what is returned, so that it can be differentiated.
-        strict: raise where an output does not depend on an input, instead of giving zeros.
+    `gradcore.func.jvp` does it in one pass forward. The arguments are as of `vjp`, but `v` is as
+    the inputs are, and so may be left out for one input of one element.
 
     Returns:
         `(outputs of func, product)`; the product is as the outputs are.
 
     Raises:
-        ArgumentTypeError: inputs or outputs are no Tensors.
-        GraphError: `v` is missing; `strict`, and an output does not depend on an input.
         ShapeError: `v` has another shape than the inputs.
     """
     with enable_grad():
@@ -298,6 +290,20 @@ def jvp(
     return _shaped(_finished(ys, create_graph), many), _shaped(
         _finished(product, create_graph), many
     )
+
+
+def _slopes(
+    name: str, func: Function, inputs: Any, v: Any, create_graph: bool, strict: bool
+) -> tuple[bool, Tensors, Tensors | None, Tensors, Some]:
+    """Whether there are several inputs, these, the vector, the output and its gradient."""
+    several, given = _tuple(inputs, "inputs", name)
+    xs = _prepared(given, create_graph, True)
+    vs = _input_vector(v, xs, several, name, create_graph)
+    many, ys = _ran(func, xs, name, strict)
+    _scalar(many, ys, name)
+    slopes = _gradients(ys, xs, create_graph=True)
+    _require(slopes, strict, _no_jacobian)
+    return several, xs, vs, ys, slopes
 
 
 def vhp(
@@ -322,13 +328,7 @@ def vhp(
         ShapeError: `v` has another shape than the inputs.
     """
     with enable_grad():
-        several, given = _tuple(inputs, "inputs", "vhp")
-        xs = _prepared(given, create_graph, True)
-        vs = _input_vector(v, xs, several, "vhp", create_graph)
-        many, ys = _ran(func, xs, "vhp", strict)
-        _scalar(many, ys, "vhp")
-        slopes = _gradients(ys, xs, create_graph=True)
-        _require(slopes, strict, _no_jacobian)
+        several, xs, vs, ys, slopes = _slopes("vhp", func, inputs, v, create_graph, strict)
     with _last_pass(create_graph):
         found = _gradients(slopes, xs, vs, create_graph=create_graph)
         product = _filled(found, xs, strict, create_graph, "double_back")
@@ -340,32 +340,11 @@ def hvp(
 ) -> tuple[Any, Any]:
     """The product of the Hessian of `func` and a vector, by three backward passes.
 
-    Where the Hessian is symmetric `vhp` gives the same in two.
-
-    Args:
-        func: takes `inputs`, returns a Tensor of one element.
-        inputs: a Tensor or a tuple of Tensors.
-        v: the vector, as the inputs are; may be left out for one input of one element.
-        create_graph: record what is returned, so that it can be differentiated.
-        strict: raise where the gradient does not depend on an input, instead of giving zeros.
-
-    Returns:
-        `(output of func, product)`; the product is as the inputs are.
-
-    Raises:
-        ArgumentTypeError: inputs or outputs are no Tensors.
-        GraphError: `func` returns something else; `v` is missing; `strict`, and something does not
-            depend on an input.
-        ShapeError: `v` has another shape than the inputs.
+    Where the Hessian is symmetric `vhp` gives the same in two. The arguments, what is returned and
+    what is raised are as there.
     """
     with enable_grad():
-        several, given = _tuple(inputs, "inputs", "hvp")
-        xs = _prepared(given, create_graph, True)
-        vs = _input_vector(v, xs, several, "hvp", create_graph)
-        many, ys = _ran(func, xs, "hvp", strict)
-        _scalar(many, ys, "hvp")
-        slopes = _gradients(ys, xs, create_graph=True)
-        _require(slopes, strict, _no_jacobian)
+        several, xs, vs, ys, slopes = _slopes("hvp", func, inputs, v, create_graph, strict)
         us = [zeros_of(x).requires_grad_() for x in xs]
         products = _gradients(slopes, xs, us, create_graph=True)
     with _last_pass(create_graph):

@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, cast
 import numpy as np
 
 from ..errors import ArgumentError, BatchingError
-from ..namespace import NUMPY_NAMES, Namespace
+from ..namespace import NUMPY_NAMES, OPERATORS, Namespace
 from .array import (
     IN_PLACE,
     MASK,
@@ -843,20 +843,6 @@ def summing(over: Sequence[Level]) -> Namespace:
 
 # operators and methods of arrays ----------------------------------------------------------------
 
-_OPERATORS: Final = {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "floordiv": "floor_divide",
-    "mod": "remainder",
-    "pow": "power",
-    "and": "bitwise_and",
-    "or": "bitwise_or",
-    "xor": "bitwise_xor",
-    "matmul": "matmul",
-}
-
 
 def _operator(name: str, reflected: bool) -> Any:
     function = _FUNCTIONS[name]
@@ -879,7 +865,7 @@ def _dynamic(name: str) -> Any:
     return call
 
 
-for _name, _function in _OPERATORS.items():
+for _name, _function in {**OPERATORS, "matmul": "matmul"}.items():
     setattr(BatchedArray, f"__{_name}__", _operator(_function, False))
     setattr(BatchedArray, f"__r{_name}__", _operator(_function, True))
 for _name, _function in {

@@ -27,7 +27,9 @@ __all__ = [
     "grad_and_value",
     "named",
     "replaced",
+    "tensors_of",
     "vjp",
+    "without_aux",
 ]
 
 Argnums = int | tuple[int, ...]
@@ -137,18 +139,7 @@ class Pulled:
         Raises:
             GraphError: there is something else in it, or nothing.
         """
-        outputs, self.structure = flatten(result)
-        for y in outputs:
-            if not isinstance(y, Tensor):
-                raise GraphError(
-                    f"{what}: expected f(*primals) to return only tensors, got unsupported type "
-                    f"{type(y)}"
-                )
-        if not outputs:
-            raise GraphError(
-                f"{what}: Expected f to be a function that has non-empty output (got output = [])"
-            )
-        self.outputs = outputs
+        self.outputs, self.structure = tensors_of(what, result)
 
     def gradients(
         self, cotangents: Sequence[Tensor | None], retain: bool, record: bool
@@ -228,6 +219,41 @@ class Pulled:
 # what users call ---------------------------------------------------------------------------------
 
 
+def without_aux(what: str, result: Any, has_aux: bool) -> tuple[Any, Any]:
+    """What a function returns, and, with `has_aux`, what it hands through beside it.
+
+    Raises:
+        GraphError: with `has_aux` it is no pair.
+    """
+    if not has_aux:
+        return result, None
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise GraphError(
+            f"{what}: output of function f should be a tuple: (output, aux) if has_aux is True"
+        )
+    return result
+
+
+def tensors_of(what: str, result: Any) -> tuple[list[Tensor], Structure]:
+    """The Tensors that a function returns, and the containers they are in.
+
+    Raises:
+        GraphError: there is something else in them, or nothing.
+    """
+    outputs, structure = flatten(result)
+    for y in outputs:
+        if not isinstance(y, Tensor):
+            raise GraphError(
+                f"{what}: expected f(*primals) to return only tensors, got unsupported type "
+                f"{type(y)}"
+            )
+    if not outputs:
+        raise GraphError(
+            f"{what}: Expected f to be a function that has non-empty output (got output = [])"
+        )
+    return outputs, structure
+
+
 def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """The value of `func`, and its vector-Jacobian product there.
 
@@ -246,17 +272,11 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     leaves, structure = flatten(primals)
     pulled = Pulled(lambda xs: func(*unflatten(xs, structure)), leaves)
-    result = pulled.result
-    aux: Any = None
+    what = "vjp(f, *primals)"
+    result, aux = without_aux(what, pulled.result, has_aux)
     if has_aux:
-        if not (isinstance(result, tuple) and len(result) == 2):
-            raise GraphError(
-                "vjp(f, *primals): output of function f should be a tuple: (output, aux) if "
-                "has_aux is True"
-            )
-        result, aux = result
         aux = mapped(pulled.released, aux)
-    pulled.take("vjp(f, *primals)", result)
+    pulled.take(what, result)
 
     def pullback(
         cotangents: Any, retain_graph: bool = True, create_graph: bool | None = None
@@ -316,13 +336,7 @@ def grad_and_value(
 
 def _scalar(result: Any, has_aux: bool) -> tuple[Tensor, Any]:
     what = "grad_and_value(f)(*args)"
-    aux = None
-    if has_aux:
-        if not (isinstance(result, tuple) and len(result) == 2):
-            raise GraphError(
-                f"{what}: output of function f should be a tuple: (output, aux) if has_aux is True"
-            )
-        result, aux = result
+    result, aux = without_aux(what, result, has_aux)
     if not isinstance(result, Tensor):
         raise GraphError(f"{what}: Expected f(*args) to return a Tensor, got {type(result)}")
     if result.ndim:

@@ -12,7 +12,7 @@ from ..errors import DTypeError, GraphError, ShapeError
 from ..forward import tangent_of, zeros_of
 from ..mode import enable_grad, is_grad_enabled
 from ..tensor import Tensor
-from .reverse import Pulled
+from .reverse import Pulled, tensors_of, without_aux
 from .trees import flatten, mapped, unflatten
 
 __all__ = ["jvp", "linearize"]
@@ -62,26 +62,10 @@ def jvp(
         with _set_fwd_grad_enabled(True):
             duals = [make_dual(p, t) for p, t in zip(flat, given, strict=True)]
             result = func(*unflatten(duals, structure))
-        aux: Any = None
+        result, aux = without_aux(what, result, has_aux)
         if has_aux:
-            if not (isinstance(result, tuple) and len(result) == 2):
-                raise GraphError(
-                    f"{what}: output of function f should be a tuple: (output, aux) if has_aux is "
-                    "True"
-                )
-            result, aux = result
             aux = mapped(lambda v: tangent_of(v, level)[0] if isinstance(v, Tensor) else v, aux)
-        outputs, shape = flatten(result)
-        for y in outputs:
-            if not isinstance(y, Tensor):
-                raise GraphError(
-                    f"{what}: expected f(*primals) to return only tensors, got unsupported type "
-                    f"{type(y)}"
-                )
-        if not outputs:
-            raise GraphError(
-                f"{what}: Expected f to be a function that has non-empty output (got output = [])"
-            )
+        outputs, shape = tensors_of(what, result)
         values, slopes = [], []
         for y in outputs:
             value, slope = tangent_of(y, level)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..batches import enter, is_batched, leave
+from ..batches import common_size, enter, is_batched, leave
 from ..batching.array import Level, new_level
 from ..errors import ArgumentError
 from ..ops.shape import cat
@@ -135,14 +135,7 @@ def _inputs(
             )
         dims[number] = dim % leaf.ndim
     sizes = [leaf.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None]
-    if not sizes:
-        raise ArgumentError("vmap: Expected at least one Tensor to vmap over")
-    if any(size != sizes[0] for size in sizes):
-        raise ArgumentError(
-            "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
-            f"{sizes} for the mapped dimension"
-        )
-    return sizes[0], dims, leaves, structure
+    return common_size(sizes), dims, leaves, structure
 
 
 def _run(

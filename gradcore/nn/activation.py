@@ -243,11 +243,7 @@ class Tanhshrink(FunctionModule, of=F.tanhshrink):
 
 
 class Softmin(FunctionModule, of=F.softmin):
-    """`Softmax` of -x.
-
-    Args:
-        dim: along which it adds up to 1.
-    """
+    """`Softmax` of -x; the argument is the same."""
 
     dim: int | None = None
 
@@ -263,11 +259,7 @@ class Softmax(FunctionModule, of=F.softmax):
 
 
 class LogSoftmax(FunctionModule, of=F.log_softmax):
-    """The logarithm of `Softmax`.
-
-    Args:
-        dim: along which the softmax adds up to 1.
-    """
+    """The logarithm of `Softmax`; the argument is the same."""
 
     dim: int | None = None
 

@@ -237,24 +237,7 @@ class _Transposed(_Convolution):
 
 
 class Conv1d(_Forward):
-    """The correlation of `(N, C, L)` with a weight.
-
-    Args:
-        in_channels: of the input.
-        out_channels: of the result.
-        kernel_size: one number or one for each dimension.
-        stride: likewise; the steps of the windows.
-        padding: likewise; at each end; or `"same"` or `"valid"`.
-        dilation: likewise; from element to element of a window.
-        groups: into how many the channels are divided.
-        bias: whether one is added.
-        padding_mode: `"zeros"`, `"reflect"`, `"replicate"` or `"circular"`.
-        device: of the parameters.
-        dtype: of the parameters.
-
-    Raises:
-        ArgumentError: an option is none of these.
-    """
+    """As `Conv2d`, for `(N, C, L)`."""
 
     _dims = 1
 
@@ -283,48 +266,13 @@ class Conv2d(_Forward):
 
 
 class Conv3d(_Forward):
-    """The correlation of `(N, C, D, H, W)` with a weight.
-
-    Args:
-        in_channels: of the input.
-        out_channels: of the result.
-        kernel_size: one number or one for each dimension.
-        stride: likewise; the steps of the windows.
-        padding: likewise; at each end; or `"same"` or `"valid"`.
-        dilation: likewise; from element to element of a window.
-        groups: into how many the channels are divided.
-        bias: whether one is added.
-        padding_mode: `"zeros"`, `"reflect"`, `"replicate"` or `"circular"`.
-        device: of the parameters.
-        dtype: of the parameters.
-
-    Raises:
-        ArgumentError: an option is none of these.
-    """
+    """As `Conv2d`, for `(N, C, D, H, W)`."""
 
     _dims = 3
 
 
 class ConvTranspose1d(_Transposed):
-    """The adjoint of `Conv1d`, for `(N, C, L)`.
-
-    Args:
-        in_channels: of the input.
-        out_channels: of the result.
-        kernel_size: one number or one for each dimension.
-        stride: likewise; the steps of the windows.
-        padding: likewise; at each end of the result that is left out.
-        output_padding: likewise; added at one end of the result.
-        groups: into how many the channels are divided.
-        bias: whether one is added.
-        dilation: likewise; from element to element of a window.
-        padding_mode: only `"zeros"`.
-        device: of the parameters.
-        dtype: of the parameters.
-
-    Raises:
-        ArgumentError: an option is none of these.
-    """
+    """As `ConvTranspose2d`, for `(N, C, L)`: the adjoint of `Conv1d`."""
 
     _dims = 1
 
@@ -354,24 +302,6 @@ class ConvTranspose2d(_Transposed):
 
 
 class ConvTranspose3d(_Transposed):
-    """The adjoint of `Conv3d`, for `(N, C, D, H, W)`.
-
-    Args:
-        in_channels: of the input.
-        out_channels: of the result.
-        kernel_size: one number or one for each dimension.
-        stride: likewise; the steps of the windows.
-        padding: likewise; at each end of the result that is left out.
-        output_padding: likewise; added at one end of the result.
-        groups: into how many the channels are divided.
-        bias: whether one is added.
-        dilation: likewise; from element to element of a window.
-        padding_mode: only `"zeros"`.
-        device: of the parameters.
-        dtype: of the parameters.
-
-    Raises:
-        ArgumentError: an option is none of these.
-    """
+    """As `ConvTranspose2d`, for `(N, C, D, H, W)`: the adjoint of `Conv3d`."""
 
     _dims = 3

@@ -35,12 +35,7 @@ class Dropout(_Dropout, of=F.dropout):
 
 
 class Dropout1d(_Dropout, of=F.dropout1d):
-    """Channels of `(N, C, L)` that are 0 at random while it trains.
-
-    Args:
-        p: the probability that one is dropped.
-        inplace: write into the input.
-    """
+    """As `Dropout2d`, for `(N, C, L)`."""
 
 
 class Dropout2d(_Dropout, of=F.dropout2d):
@@ -53,12 +48,7 @@ class Dropout2d(_Dropout, of=F.dropout2d):
 
 
 class Dropout3d(_Dropout, of=F.dropout3d):
-    """Channels of `(N, C, D, H, W)` that are 0 at random while it trains.
-
-    Args:
-        p: the probability that one is dropped.
-        inplace: write into the input.
-    """
+    """As `Dropout2d`, for `(N, C, D, H, W)`."""
 
 
 class AlphaDropout(_Dropout, of=F.alpha_dropout):
@@ -71,9 +61,4 @@ class AlphaDropout(_Dropout, of=F.alpha_dropout):
 
 
 class FeatureAlphaDropout(_Dropout, of=F.feature_alpha_dropout):
-    """`AlphaDropout` of whole channels.
-
-    Args:
-        p: the probability that one is dropped.
-        inplace: write into the input.
-    """
+    """`AlphaDropout` of whole channels; the arguments are the same."""

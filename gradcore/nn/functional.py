@@ -324,18 +324,7 @@ def softmax(
 def log_softmax(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """The logarithm of softmax, exact where softmax underflows.
-
-    Args:
-        input: floating point, any shape; another dtype if `dtype` is given.
-        dim: the dimension to sum over; without it one is chosen, with a warning.
-        _stacklevel: not used.
-        dtype: of the result; `input` is cast first.
-
-    Raises:
-        DimensionError: there is no such dimension.
-        DTypeError: `input` is not floating point and no `dtype` is given.
-    """
+    """The logarithm of softmax, exact where it underflows; the arguments are those of `softmax`."""
     if dim is None:
         dim = _implicit_dim("log_softmax", input)
     return _activation.log_softmax(input, dim, dtype)
@@ -349,18 +338,7 @@ def log_softmax(
 def softmin(
     input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
-    """Softmax of -x.
-
-    Args:
-        input: floating point, any shape; another dtype if `dtype` is given.
-        dim: the dimension to sum over; without it one is chosen, with a warning.
-        _stacklevel: not used.
-        dtype: of the result; `input` is cast first.
-
-    Raises:
-        DimensionError: there is no such dimension.
-        DTypeError: `input` is not floating point and no `dtype` is given.
-    """
+    """Softmax of -x; the arguments are those of `softmax`."""
     if dim is None:
         dim = _implicit_dim("softmin", input)
     return _activation.softmax(-input, dim, dtype)
@@ -374,18 +352,5 @@ def softmin(
     departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements in one dimension of as many windows as the result has elements.
-
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        output_size: of the result, as in `adaptive_avg_pool1d`.
-        return_indices: whether to give the places of the elements in their rows, too.
-
-    Returns:
-        `(n, c, output_size)`; with the places, int64 of the same shape, if they are asked for.
-
-    Raises:
-        ShapeError: `input` is empty, or has other numbers of dimensions.
-        ArgumentError: a number is negative.
-    """
+    """As `adaptive_max_pool2d`, for `(n, c, l)`, or `(c, l)` without a batch."""
     return adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)

@@ -271,19 +271,7 @@ def xavier_uniform_(
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """Fill with normal numbers of standard deviation gain * sqrt(2 / (fan_in + fan_out)).
-
-    Args:
-        tensor: `(out, in, *)`, a weight.
-        gain: see `calculate_gain`.
-        generator: of the numbers.
-
-    Raises:
-        ArgumentError: there are less than two dimensions.
-
-    Reference:
-        As for `xavier_uniform_`.
-    """
+    """Fill with normal numbers, of the standard deviation and arguments of `xavier_uniform_`."""
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
 
 
@@ -337,21 +325,7 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:
-    """Fill with normal numbers of standard deviation gain / sqrt(fan).
-
-    Args:
-        tensor: `(out, in, *)`, a weight.
-        a: the negative slope, for `"leaky_relu"`.
-        mode: `"fan_in"` keeps the variance of outputs, `"fan_out"` that of gradients.
-        nonlinearity: what the outputs go through, see `calculate_gain`.
-        generator: of the numbers.
-
-    Raises:
-        ArgumentError: there are less than two dimensions; no such mode or function.
-
-    Reference:
-        As for `kaiming_uniform_`.
-    """
+    """Fill with normal numbers of standard deviation gain / sqrt(fan), as `kaiming_uniform_`."""
     std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
     return tensor if std is None else normal_(tensor, 0.0, std, generator)
 

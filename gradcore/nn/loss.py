@@ -45,7 +45,15 @@ class _Loss(FunctionModule, shown=""):
             self.reduction = legacy_reduction(*old)
 
 
-class L1Loss(_Loss, of=F.l1_loss, inputs="input, target"):
+class _ReducedLoss(_Loss):
+    """A loss whose first options are those of every loss."""
+
+    size_average: bool | None = None
+    reduce: bool | None = None
+    reduction: str = "mean"
+
+
+class L1Loss(_ReducedLoss, of=F.l1_loss, inputs="input, target"):
     """|x - y|.
 
     Args:
@@ -54,26 +62,12 @@ class L1Loss(_Loss, of=F.l1_loss, inputs="input, target"):
         reduction: `"mean"` or `"sum"` of the losses, or `"none"` for each.
     """
 
-    size_average: bool | None = None
-    reduce: bool | None = None
-    reduction: str = "mean"
+
+class MSELoss(_ReducedLoss, of=F.mse_loss, inputs="input, target"):
+    """(x - y)²; the arguments are those of `L1Loss`."""
 
 
-class MSELoss(_Loss, of=F.mse_loss, inputs="input, target"):
-    """(x - y)².
-
-    Args:
-        size_average: use `reduction`.
-        reduce: use `reduction`.
-        reduction: `"mean"` or `"sum"` of the losses, or `"none"` for each.
-    """
-
-    size_average: bool | None = None
-    reduce: bool | None = None
-    reduction: str = "mean"
-
-
-class SmoothL1Loss(_Loss, of=F.smooth_l1_loss, inputs="input, target"):
+class SmoothL1Loss(_ReducedLoss, of=F.smooth_l1_loss, inputs="input, target"):
     """(x - y)² / (2 beta) where |x - y| is below beta, else |x - y| - beta / 2.
 
     Args:
@@ -83,9 +77,6 @@ class SmoothL1Loss(_Loss, of=F.smooth_l1_loss, inputs="input, target"):
         beta: where it changes.
     """
 
-    size_average: bool | None = None
-    reduce: bool | None = None
-    reduction: str = "mean"
     beta: float = 1.0
 
 
@@ -178,7 +169,7 @@ class BCEWithLogitsLoss(
     pos_weight: Tensor | None = None
 
 
-class KLDivLoss(_Loss, of=F.kl_div, inputs="input, target"):
+class KLDivLoss(_ReducedLoss, of=F.kl_div, inputs="input, target"):
     """The Kullback-Leibler divergence of the target from log probabilities.
 
     Args:
@@ -189,9 +180,6 @@ class KLDivLoss(_Loss, of=F.kl_div, inputs="input, target"):
         log_target: whether the target is log probabilities too.
     """
 
-    size_average: bool | None = None
-    reduce: bool | None = None
-    reduction: str = "mean"
     log_target: bool = False
 
 
@@ -247,18 +235,8 @@ class HingeEmbeddingLoss(_Loss, of=F.hinge_embedding_loss, inputs="input, target
     reduction: str = "mean"
 
 
-class SoftMarginLoss(_Loss, of=F.soft_margin_loss, inputs="input, target"):
-    """log(1 + exp(-y x)), for targets 1 and -1.
-
-    Args:
-        size_average: use `reduction`.
-        reduce: use `reduction`.
-        reduction: `"mean"` or `"sum"` of the losses, or `"none"` for each.
-    """
-
-    size_average: bool | None = None
-    reduce: bool | None = None
-    reduction: str = "mean"
+class SoftMarginLoss(_ReducedLoss, of=F.soft_margin_loss, inputs="input, target"):
+    """log(1 + exp(-y x)), for targets 1 and -1; the arguments are those of `L1Loss`."""
 
 
 class CosineEmbeddingLoss(_Loss, of=F.cosine_embedding_loss, inputs="input1, input2, target"):
@@ -297,18 +275,11 @@ class MultiMarginLoss(_Loss, of=F.multi_margin_loss, inputs="input, target", buf
     reduction: str = "mean"
 
 
-class MultiLabelMarginLoss(_Loss, of=F.multilabel_margin_loss, inputs="input, target"):
+class MultiLabelMarginLoss(_ReducedLoss, of=F.multilabel_margin_loss, inputs="input, target"):
     """How far the other classes are within 1 of the targets' classes.
 
-    Args:
-        size_average: use `reduction`.
-        reduce: use `reduction`.
-        reduction: `"mean"` or `"sum"` of the losses, or `"none"` for each.
+    The arguments are those of `L1Loss`.
     """
-
-    size_average: bool | None = None
-    reduce: bool | None = None
-    reduction: str = "mean"
 
 
 class MultiLabelSoftMarginLoss(

@@ -350,18 +350,7 @@ class LocalResponseNorm(
 
 
 class BatchNorm1d(_BatchNorm):
-    """Mean 0 and variance 1 over the batch for each channel of `(N, C)` or `(N, C, L)`.
-
-    Args:
-        num_features: C.
-        eps: added to the variance.
-        momentum: how much of a new value goes into what is kept; None for their mean.
-        affine: whether there is a weight.
-        track_running_stats: whether mean and variance are kept, for evaluation.
-        device: of parameters and buffers.
-        dtype: of parameters and buffers.
-        bias: whether there is a bias, if there is a weight.
-    """
+    """As `BatchNorm2d`, for `(N, C)` or `(N, C, L)`."""
 
     _dims = (2, 3)
 
@@ -384,35 +373,13 @@ class BatchNorm2d(_BatchNorm):
 
 
 class BatchNorm3d(_BatchNorm):
-    """Mean 0 and variance 1 over the batch for each channel of `(N, C, D, H, W)`.
-
-    Args:
-        num_features: C.
-        eps: added to the variance.
-        momentum: how much of a new value goes into what is kept; None for their mean.
-        affine: whether there is a weight.
-        track_running_stats: whether mean and variance are kept, for evaluation.
-        device: of parameters and buffers.
-        dtype: of parameters and buffers.
-        bias: whether there is a bias, if there is a weight.
-    """
+    """As `BatchNorm2d`, for `(N, C, D, H, W)`."""
 
     _dims = (5,)
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Mean 0 and variance 1 for each channel of each `(C, L)` or `(N, C, L)`.
-
-    Args:
-        num_features: C.
-        eps: added to the variance.
-        momentum: how much of a new value goes into what is kept.
-        affine: whether there is a weight.
-        track_running_stats: whether mean and variance are kept, for evaluation.
-        device: of parameters and buffers.
-        dtype: of parameters and buffers.
-        bias: whether there is a bias, if there is a weight.
-    """
+    """As `InstanceNorm2d`, for `(C, L)` or `(N, C, L)`."""
 
     _dims = (2, 3)
 
@@ -435,17 +402,6 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Mean 0 and variance 1 for each channel of each `(C, D, H, W)` or `(N, C, D, H, W)`.
-
-    Args:
-        num_features: C.
-        eps: added to the variance.
-        momentum: how much of a new value goes into what is kept.
-        affine: whether there is a weight.
-        track_running_stats: whether mean and variance are kept, for evaluation.
-        device: of parameters and buffers.
-        dtype: of parameters and buffers.
-        bias: whether there is a bias, if there is a weight.
-    """
+    """As `InstanceNorm2d`, for `(C, D, H, W)` or `(N, C, D, H, W)`."""
 
     _dims = (4, 5)

@@ -56,11 +56,7 @@ class _ConstantPad(_Pad, shown="padding={padding}, value={value}"):
 
 
 class CircularPad1d(_Pad, of=_circular):
-    """The input as if it went on from its other end.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `CircularPad2d`, for `(N, C, L)`."""
 
     _dims = 1
 
@@ -76,22 +72,13 @@ class CircularPad2d(_Pad, of=_circular):
 
 
 class CircularPad3d(_Pad, of=_circular):
-    """The input as if it went on from its other end.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `CircularPad2d`, for `(N, C, D, H, W)`."""
 
     _dims = 3
 
 
 class ConstantPad1d(_ConstantPad, of=_constant):
-    """The input with a constant around it.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-        value: the constant.
-    """
+    """As `ConstantPad2d`, for `(N, C, L)`."""
 
     _dims = 1
 
@@ -108,22 +95,13 @@ class ConstantPad2d(_ConstantPad, of=_constant):
 
 
 class ConstantPad3d(_ConstantPad, of=_constant):
-    """The input with a constant around it.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-        value: the constant.
-    """
+    """As `ConstantPad2d`, for `(N, C, D, H, W)`."""
 
     _dims = 3
 
 
 class ReflectionPad1d(_Pad, of=_reflect):
-    """The input with its mirror image around it, its edge not repeated.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `ReflectionPad2d`, for `(N, C, L)`."""
 
     _dims = 1
 
@@ -139,21 +117,13 @@ class ReflectionPad2d(_Pad, of=_reflect):
 
 
 class ReflectionPad3d(_Pad, of=_reflect):
-    """The input with its mirror image around it, its edge not repeated.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `ReflectionPad2d`, for `(N, C, D, H, W)`."""
 
     _dims = 3
 
 
 class ReplicationPad1d(_Pad, of=_replicate):
-    """The input with its edge repeated around it.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `ReplicationPad2d`, for `(N, C, L)`."""
 
     _dims = 1
 
@@ -169,21 +139,13 @@ class ReplicationPad2d(_Pad, of=_replicate):
 
 
 class ReplicationPad3d(_Pad, of=_replicate):
-    """The input with its edge repeated around it.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `ReplicationPad2d`, for `(N, C, D, H, W)`."""
 
     _dims = 3
 
 
 class ZeroPad1d(ConstantPad1d, shown="{padding}"):
-    """The input with zeros around it.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `ZeroPad2d`, for `(N, C, L)`."""
 
     def __init__(self, padding: int | tuple[int, ...]) -> None:
         super().__init__(padding, 0.0)
@@ -201,11 +163,7 @@ class ZeroPad2d(ConstantPad2d, shown="{padding}"):
 
 
 class ZeroPad3d(ConstantPad3d, shown="{padding}"):
-    """The input with zeros around it.
-
-    Args:
-        padding: at both ends of each dimension, the last one first, or one number for all.
-    """
+    """As `ZeroPad2d`, for `(N, C, D, H, W)`."""
 
     def __init__(self, padding: int | tuple[int, ...]) -> None:
         super().__init__(padding, 0.0)

@@ -39,35 +39,29 @@ __all__ = [
 _Sizes = int | tuple[int, ...]
 
 
-class _MaxPool(
-    FunctionModule,
-    shown="kernel_size={kernel_size}, stride={stride}, padding={padding}, "
-    "dilation={dilation}, ceil_mode={ceil_mode}",
-):
+class _Pool(FunctionModule):
     kernel_size: _Sizes
     stride: _Sizes | None = None
     padding: _Sizes = 0
+
+    def _ready(self) -> None:
+        if self.stride is None:
+            self.stride = self.kernel_size
+
+
+class _MaxPool(
+    _Pool,
+    shown="kernel_size={kernel_size}, stride={stride}, padding={padding}, "
+    "dilation={dilation}, ceil_mode={ceil_mode}",
+):
     dilation: _Sizes = 1
     return_indices: bool = False
     ceil_mode: bool = False
 
-    def _ready(self) -> None:
-        if self.stride is None:
-            self.stride = self.kernel_size
 
-
-class _AvgPool(
-    FunctionModule, shown="kernel_size={kernel_size}, stride={stride}, padding={padding}"
-):
-    kernel_size: _Sizes
-    stride: _Sizes | None = None
-    padding: _Sizes = 0
+class _AvgPool(_Pool, shown="kernel_size={kernel_size}, stride={stride}, padding={padding}"):
     ceil_mode: bool = False
     count_include_pad: bool = True
-
-    def _ready(self) -> None:
-        if self.stride is None:
-            self.stride = self.kernel_size
 
 
 class _MaxUnpool(Module):
@@ -136,16 +130,7 @@ class _FractionalMaxPool(FunctionModule, shown=""):
 
 
 class MaxPool1d(_MaxPool, of=F.max_pool1d):
-    """The greatest number of each window of `(N, C, L)`.
-
-    Args:
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        padding: how far the input is padded at each end.
-        dilation: from element to element of a window.
-        return_indices: return the places of the maxima too.
-        ceil_mode: let the last window reach beyond the end.
-    """
+    """As `MaxPool2d`, for `(N, C, L)`."""
 
 
 class MaxPool2d(_MaxPool, of=F.max_pool2d):
@@ -162,26 +147,11 @@ class MaxPool2d(_MaxPool, of=F.max_pool2d):
 
 
 class MaxPool3d(_MaxPool, of=F.max_pool3d):
-    """The greatest number of each window of `(N, C, D, H, W)`.
-
-    Args:
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        padding: how far the input is padded at each end.
-        dilation: from element to element of a window.
-        return_indices: return the places of the maxima too.
-        ceil_mode: let the last window reach beyond the end.
-    """
+    """As `MaxPool2d`, for `(N, C, D, H, W)`."""
 
 
 class MaxUnpool1d(_MaxUnpool):
-    """The inverse of `MaxPool1d`, with 0 where no maximum was.
-
-    Args:
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        padding: how far the input is padded at each end.
-    """
+    """The inverse of `MaxPool1d`, as `MaxUnpool2d`, for `(N, C, L)`."""
 
     _dims = 1
 
@@ -199,27 +169,13 @@ class MaxUnpool2d(_MaxUnpool):
 
 
 class MaxUnpool3d(_MaxUnpool):
-    """The inverse of `MaxPool3d`, with 0 where no maximum was.
-
-    Args:
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        padding: how far the input is padded at each end.
-    """
+    """The inverse of `MaxPool3d`, as `MaxUnpool2d`, for `(N, C, D, H, W)`."""
 
     _dims = 3
 
 
 class AvgPool1d(_AvgPool, of=F.avg_pool1d):
-    """The mean of each window of `(N, C, L)`.
-
-    Args:
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        padding: how far the input is padded at each end.
-        ceil_mode: let the last window reach beyond the end.
-        count_include_pad: count what is padded.
-    """
+    """As `AvgPool2d`, for `(N, C, L)`; without `divisor_override`."""
 
     def _ready(self) -> None:
         super()._ready()
@@ -243,29 +199,13 @@ class AvgPool2d(_AvgPool, of=F.avg_pool2d):
 
 
 class AvgPool3d(_AvgPool, of=F.avg_pool3d):
-    """The mean of each window of `(N, C, D, H, W)`.
-
-    Args:
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        padding: how far the input is padded at each end.
-        ceil_mode: let the last window reach beyond the end.
-        count_include_pad: count what is padded.
-        divisor_override: what the sums are divided by.
-    """
+    """As `AvgPool2d`, for `(N, C, D, H, W)`."""
 
     divisor_override: int | None = None
 
 
 class LPPool1d(_LPPool, of=F.lp_pool1d):
-    """The p-norm of each window of `(N, C, L)`.
-
-    Args:
-        norm_type: p.
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        ceil_mode: let the last window reach beyond the end.
-    """
+    """As `LPPool2d`, for `(N, C, L)`."""
 
 
 class LPPool2d(_LPPool, of=F.lp_pool2d):
@@ -280,22 +220,11 @@ class LPPool2d(_LPPool, of=F.lp_pool2d):
 
 
 class LPPool3d(_LPPool, of=F.lp_pool3d):
-    """The p-norm of each window of `(N, C, D, H, W)`.
-
-    Args:
-        norm_type: p.
-        kernel_size: the size of a window, one number or one for each dimension.
-        stride: from window to window; by default `kernel_size`.
-        ceil_mode: let the last window reach beyond the end.
-    """
+    """As `LPPool2d`, for `(N, C, D, H, W)`."""
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool, of=F.adaptive_avg_pool1d):
-    """The means of as many windows of `(N, C, L)` as are asked for.
-
-    Args:
-        output_size: how many; None for as many as the input has elements.
-    """
+    """As `AdaptiveAvgPool2d`, for `(N, C, L)`."""
 
 
 class AdaptiveAvgPool2d(_AdaptiveAvgPool, of=F.adaptive_avg_pool2d):
@@ -307,20 +236,11 @@ class AdaptiveAvgPool2d(_AdaptiveAvgPool, of=F.adaptive_avg_pool2d):
 
 
 class AdaptiveAvgPool3d(_AdaptiveAvgPool, of=F.adaptive_avg_pool3d):
-    """The means of as many windows of `(N, C, D, H, W)` as are asked for.
-
-    Args:
-        output_size: how many; None for as many as the input has elements.
-    """
+    """As `AdaptiveAvgPool2d`, for `(N, C, D, H, W)`."""
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool, of=F.adaptive_max_pool1d):
-    """The maxima of as many windows of `(N, C, L)` as are asked for.
-
-    Args:
-        output_size: how many; None for as many as the input has elements.
-        return_indices: return the places of the maxima too.
-    """
+    """As `AdaptiveMaxPool2d`, for `(N, C, L)`."""
 
 
 class AdaptiveMaxPool2d(_AdaptiveMaxPool, of=F.adaptive_max_pool2d):
@@ -333,12 +253,7 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool, of=F.adaptive_max_pool2d):
 
 
 class AdaptiveMaxPool3d(_AdaptiveMaxPool, of=F.adaptive_max_pool3d):
-    """The maxima of as many windows of `(N, C, D, H, W)` as are asked for.
-
-    Args:
-        output_size: how many; None for as many as the input has elements.
-        return_indices: return the places of the maxima too.
-    """
+    """As `AdaptiveMaxPool2d`, for `(N, C, D, H, W)`."""
 
 
 class FractionalMaxPool2d(
@@ -363,17 +278,6 @@ class FractionalMaxPool2d(
 class FractionalMaxPool3d(
     _FractionalMaxPool, of=F.fractional_max_pool3d, buffers=("_random_samples",)
 ):
-    """The maxima of windows that are placed at random steps.
-
-    Args:
-        kernel_size: the size of a window.
-        output_size: how many windows.
-        output_ratio: or how many there are for one element, between 0 and 1.
-        return_indices: return the places of the maxima too.
-        _random_samples: numbers in [0, 1) that place the windows.
-
-    Raises:
-        ArgumentError: not just one of size and ratio is given, or the ratio is not between 0 and 1.
-    """
+    """As `FractionalMaxPool2d`, for `(N, C, D, H, W)`."""
 
     _random_samples: Tensor | None = None

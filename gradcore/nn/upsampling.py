@@ -65,12 +65,7 @@ class UpsamplingNearest2d(Upsample):
 
 
 class UpsamplingBilinear2d(Upsample):
-    """`Upsample` of `(N, C, H, W)`, bilinear.
-
-    Args:
-        size: of the result.
-        scale_factor: or by what factor it grows.
-    """
+    """`Upsample` of `(N, C, H, W)`, bilinear; the arguments are those of `UpsamplingNearest2d`."""
 
     def __init__(
         self,

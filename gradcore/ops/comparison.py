@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..op import binary, comparison, public, tensor_of, unary
 from ..samples import sample
@@ -33,6 +34,8 @@ __all__ = [
     "ne",
     "not_equal",
 ]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @comparison("equal", numpy="equal", array_api="equal", methods=("eq", "__eq__"))
@@ -125,41 +128,30 @@ def isfinite(input: Tensor) -> Tensor:
     """Whether each element is neither nan nor infinite."""
 
 
-@binary(
-    "bitwise_and",
-    None,
-    None,
-    numpy="bitwise_and",
-    array_api="bitwise_and",
-    methods=("bitwise_and", "__and__", "__rand__"),
-    samples=lambda make: [sample(make.integers(0, 9, 2, 3), make.integers(0, 9, 3))],
-)
+def _bitwise(word: str) -> Callable[[F], F]:
+    name = f"bitwise_{word}"
+    return binary(
+        name,
+        None,
+        None,
+        numpy=name,
+        array_api=name,
+        methods=(name, f"__{word}__", f"__r{word}__"),
+        samples=lambda make: [sample(make.integers(0, 9, 2, 3), make.integers(0, 9, 3))],
+    )
+
+
+@_bitwise("and")
 def bitwise_and(input: Any, other: Any) -> Tensor:
     """Bits set in both integers; of bools, logical and."""
 
 
-@binary(
-    "bitwise_or",
-    None,
-    None,
-    numpy="bitwise_or",
-    array_api="bitwise_or",
-    methods=("bitwise_or", "__or__", "__ror__"),
-    samples=lambda make: [sample(make.integers(0, 9, 2, 3), make.integers(0, 9, 3))],
-)
+@_bitwise("or")
 def bitwise_or(input: Any, other: Any) -> Tensor:
     """Bits set in one of two integers; of bools, logical or."""
 
 
-@binary(
-    "bitwise_xor",
-    None,
-    None,
-    numpy="bitwise_xor",
-    array_api="bitwise_xor",
-    methods=("bitwise_xor", "__xor__", "__rxor__"),
-    samples=lambda make: [sample(make.integers(0, 9, 2, 3), make.integers(0, 9, 3))],
-)
+@_bitwise("xor")
 def bitwise_xor(input: Any, other: Any) -> Tensor:
     """Bits set in exactly one of two integers; of bools, logical xor."""
 

@@ -639,25 +639,9 @@ def conv1d(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution in one dimension: the cross-correlation of the input with each filter.
+    """As `conv2d`, for `(n, c, l)`, or `(c, l)` without a batch.
 
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        weight: `(o, c / groups, k)`, of the dtype of `input`.
-        bias: `(o,)`, added to each channel of the result.
-        stride: the step of a filter; a number stands for all dimensions, here and below.
-        padding: zeros around the input on both sides; `"valid"` for none, `"same"` for as many as
-            keep its size, the odd one after it.
-        dilation: the step between the elements of a filter.
-        groups: how many parts the channels are in; each has `o / groups` filters of its own.
-
-    Returns:
-        `(n, o, *)`, with `(l + 2 padding - dilation (k - 1) - 1) // stride + 1` elements for l.
-
-    Raises:
-        ShapeError: the shapes do not fit.
-        DTypeError: the dtypes differ.
-        ArgumentError: a number is too small.
+    `weight` is `(o, c / groups, k)`.
     """
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
@@ -717,25 +701,9 @@ def conv3d(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution in three dimensions: the cross-correlation of the input with each filter.
+    """As `conv2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
 
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        weight: `(o, c / groups, kd, kh, kw)`, of the dtype of `input`.
-        bias: `(o,)`, added to each channel of the result.
-        stride: the step of a filter; a number stands for all dimensions, here and below.
-        padding: zeros around the input on both sides; `"valid"` for none, `"same"` for as many as
-            keep its size, the odd one after it.
-        dilation: the step between the elements of a filter.
-        groups: how many parts the channels are in; each has `o / groups` filters of its own.
-
-    Returns:
-        `(n, o, *)`, with `(l + 2 padding - dilation (k - 1) - 1) // stride + 1` elements for l.
-
-    Raises:
-        ShapeError: the shapes do not fit.
-        DTypeError: the dtypes differ.
-        ArgumentError: a number is too small.
+    `weight` is `(o, c / groups, kd, kh, kw)`.
     """
     return _convolve("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
@@ -756,25 +724,9 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: int | Sequence[int] = 1,
 ) -> Tensor:
-    """The transpose of `conv1d`: each element of the input adds a multiple of a filter.
+    """As `conv_transpose2d`, for `(n, c, l)`, or `(c, l)` without a batch.
 
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        weight: `(c, o / groups, k)`, of the dtype of `input`.
-        bias: `(o,)`, added to each channel of the result.
-        stride: how far apart the filters are put; a number stands for all dimensions.
-        padding: how many elements are cut off on both sides.
-        output_padding: how many there are more after the last, where `conv1d` rounds down.
-        groups: how many parts the channels are in.
-        dilation: the step between the elements of a filter.
-
-    Returns:
-        `(n, o, *)`, `(l - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1` for l.
-
-    Raises:
-        ShapeError: the shapes do not fit.
-        DTypeError: the dtypes differ.
-        ArgumentError: a number is too small, or `output_padding` too large.
+    `weight` is `(c, o / groups, k)`.
     """
     return _convolve_transposed(
         "conv_transpose1d",
@@ -856,25 +808,9 @@ def conv_transpose3d(
     groups: int = 1,
     dilation: int | Sequence[int] = 1,
 ) -> Tensor:
-    """The transpose of `conv3d`: each element of the input adds a multiple of a filter.
+    """As `conv_transpose2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
 
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        weight: `(c, o / groups, kd, kh, kw)`, of the dtype of `input`.
-        bias: `(o,)`, added to each channel of the result.
-        stride: how far apart the filters are put; a number stands for all dimensions.
-        padding: how many elements are cut off on both sides.
-        output_padding: how many there are more after the last, where `conv3d` rounds down.
-        groups: how many parts the channels are in.
-        dilation: the step between the elements of a filter.
-
-    Returns:
-        `(n, o, *)`, `(l - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1` for l.
-
-    Raises:
-        ShapeError: the shapes do not fit.
-        DTypeError: the dtypes differ.
-        ArgumentError: a number is too small, or `output_padding` too large.
+    `weight` is `(c, o / groups, kd, kh, kw)`.
     """
     return _convolve_transposed(
         "conv_transpose3d",

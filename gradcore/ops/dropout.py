@@ -146,18 +146,10 @@ def _without_batch(
 def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Each channel set to 0 with probability `p`, the others divided by 1 - p.
-
-    Args:
-        input: `(n, channels, length)` or `(channels, length)`, floating point.
-        p: the probability, in [0, 1].
-        training: False changes nothing.
-        inplace: whether it is written into `input`, which is returned.
+    """As `dropout2d`, for `(n, channels, length)` or `(channels, length)`.
 
     Raises:
-        ArgumentError: `p` is not in [0, 1].
         ShapeError: `input` has not two or three dimensions.
-        DTypeError: `input` is not floating point.
     """
     _check("dropout1d", p)
     x = tensor_of("dropout1d", input)
@@ -228,20 +220,7 @@ def dropout2d(
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Each channel set to 0 with probability `p`, the others divided by 1 - p.
-
-    Args:
-        input: `(n, channels, depth, height, width)` or `(channels, depth, height, width)`, floating
-            point.
-        p: the probability, in [0, 1].
-        training: False changes nothing.
-        inplace: whether it is written into `input`, which is returned.
-
-    Raises:
-        ArgumentError: `p` is not in [0, 1].
-        ShapeError: `input` has less than two dimensions.
-        DTypeError: `input` is not floating point.
-    """
+    """As `dropout2d`, for `(n, channels, depth, height, width)`, or without a batch."""
     _check("dropout3d", p)
     x = tensor_of("dropout3d", input)
     _warn("dropout3d", x, (4, 5))
@@ -295,18 +274,10 @@ def alpha_dropout(
 def feature_alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
-    """`alpha_dropout` of whole channels.
-
-    Args:
-        input: `(n, channels, *)`, floating point.
-        p: the probability, in [0, 1].
-        training: False changes nothing.
-        inplace: whether it is written into `input`, which is returned.
+    """`alpha_dropout` of whole channels of `(n, channels, *)`; the arguments are the same.
 
     Raises:
-        ArgumentError: `p` is not in [0, 1].
         ShapeError: `input` has less than two dimensions.
-        DTypeError: `input` is not floating point.
     """
     _check("feature_alpha_dropout", p)
     x = tensor_of("feature_alpha_dropout", input)

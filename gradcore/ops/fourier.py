@@ -458,20 +458,10 @@ def ifft(
 ) -> Tensor:
     """Inverse Fourier transform: y_j = 1/n sum_k x_k exp(2 pi i j k / n) along a dimension.
 
-    Args:
-        input: `(*)`, floating point or complex; integers become the default dtype.
-        n: the length to which `input` is cut or filled up with zeros first; its own by default.
-        dim: which dimension.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by n, sqrt(n), 1.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `fft`; the norms divide the sum by n, sqrt(n), 1.
 
     Returns:
         `(*)` with length n, complex.
-
-    Raises:
-        ArgumentError: `n` is below 1, or no such `norm`.
-        DimensionError: `dim` is out of range.
-        DTypeError: float16.
     """
     x = _signal("ifft", input)
     dims, length = _one_dim("ifft", x, n, dim if axis is None else axis)
@@ -489,20 +479,13 @@ def rfft(
 ) -> Tensor:
     """Fourier transform of real numbers: the frequencies 0 to n // 2 of `fft` along a dimension.
 
-    Args:
-        input: `(*)`, floating point; integers become the default dtype.
-        n: the length to which `input` is cut or filled up with zeros first; its own by default.
-        dim: which dimension.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by 1, sqrt(n), n.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `fft`.
 
     Returns:
         `(*)` with length n // 2 + 1, complex.
 
     Raises:
-        ArgumentError: `n` is below 1, or no such `norm`.
-        DimensionError: `dim` is out of range.
-        DTypeError: float16, or a complex `input`.
+        DTypeError: a complex `input`.
     """
     x = _real_signal("rfft", input)
     dims, length = _one_dim("rfft", x, n, dim if axis is None else axis)
@@ -551,20 +534,10 @@ def hfft(
 ) -> Tensor:
     """Fourier transform of numbers with x_-j = conj(x_j), which is real, from half of them.
 
-    Args:
-        input: `(*)`, floating point or complex; integers become the default dtype.
-        n: the length of the result, by default 2 (m - 1) of m frequencies.
-        dim: which dimension.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by 1, sqrt(n), n.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `irfft`; the norms divide the sum by 1, sqrt(n), n.
 
     Returns:
         `(*)` with length n, real. The imaginary parts that would break the symmetry are ignored.
-
-    Raises:
-        ArgumentError: `n` is below 1, or no such `norm`.
-        DimensionError: `dim` is out of range.
-        DTypeError: float16.
     """
     x = _spectrum("hfft", input)
     dims, length = _one_dim("hfft", x, n, dim if axis is None else axis)
@@ -582,20 +555,10 @@ def ihfft(
 ) -> Tensor:
     """Inverse of `hfft`: half of the numbers whose transform is real along a dimension.
 
-    Args:
-        input: `(*)`, floating point; integers become the default dtype.
-        n: the length to which `input` is cut or filled up with zeros first; its own by default.
-        dim: which dimension.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by n, sqrt(n), 1.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `rfft`; the norms divide the sum by n, sqrt(n), 1.
 
     Returns:
         `(*)` with length n // 2 + 1, complex.
-
-    Raises:
-        ArgumentError: `n` is below 1, or no such `norm`.
-        DimensionError: `dim` is out of range.
-        DTypeError: float16, or a complex `input`.
     """
     x = _real_signal("ihfft", input)
     dims, length = _one_dim("ihfft", x, n, dim if axis is None else axis)
@@ -717,22 +680,10 @@ def ifftn(
 ) -> Tensor:
     """Inverse Fourier transform over several dimensions.
 
-    Args:
-        input: `(*)`, floating point or complex; integers become the default dtype.
-        s: the lengths to which `input` is cut or filled up with zeros first; -1 for its own.
-        dim: which dimensions.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by n, sqrt(n), 1.
-            n is the product of the lengths.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `fftn`; the norms divide the sum by n, sqrt(n), 1.
 
     Returns:
         `(*)` with lengths `s`, complex.
-
-    Raises:
-        ArgumentError: a length is below 1, no such `norm`, a dimension is there twice.
-        ShapeError: not one length per dimension.
-        DimensionError: a dimension is out of range.
-        DTypeError: float16.
     """
     x = _signal("ifftn", input)
     dims, lengths = _dims("ifftn", x, s, dim if axis is None else axis, 0)
@@ -743,24 +694,15 @@ def ifftn(
 def rfftn(
     input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None, *, axis: Any = None
 ) -> Tensor:
-    """Fourier transform of real numbers over several dimensions.
+    """Fourier transform of real numbers over several dimensions, at least one.
 
-    Args:
-        input: `(*)`, floating point; integers become the default dtype.
-        s: the lengths to which `input` is cut or filled up with zeros first; -1 for its own.
-        dim: which dimensions; half of a spectrum is of the last one.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by 1, sqrt(n), n.
-            n is the product of the lengths.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `fftn`; half of a spectrum is of the last dimension.
 
     Returns:
         `(*)` with lengths `s`, the last n // 2 + 1, complex.
 
     Raises:
-        ArgumentError: a length is below 1, no such `norm`, a dimension is there twice or none is.
-        ShapeError: not one length per dimension.
-        DimensionError: a dimension is out of range.
-        DTypeError: float16, or a complex `input`.
+        DTypeError: a complex `input`.
     """
     x = _real_signal("rfftn", input)
     dims, lengths = _dims("rfftn", x, s, dim if axis is None else axis, 1)
@@ -801,22 +743,10 @@ def hfftn(
 ) -> Tensor:
     """Fourier transform, which is real, of numbers with x_-j = conj(x_j), over several dimensions.
 
-    Args:
-        input: `(*)`, floating point or complex; integers become the default dtype.
-        s: the lengths of the result, -1 for that of `input`; by default the last is 2 (m - 1) of m.
-        dim: which dimensions; half of a spectrum is of the last one.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by 1, sqrt(n), n.
-            n is the product of the lengths.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `irfftn`; the norms divide the sum by 1, sqrt(n), n.
 
     Returns:
         `(*)` with lengths `s`, real. The imaginary parts that would break the symmetry are ignored.
-
-    Raises:
-        ArgumentError: a length is below 1, no such `norm`, a dimension is there twice or none is.
-        ShapeError: not one length per dimension.
-        DimensionError: a dimension is out of range.
-        DTypeError: float16.
     """
     x = _spectrum("hfftn", input)
     dims, lengths = _dims("hfftn", x, s, dim if axis is None else axis, 1)
@@ -834,22 +764,10 @@ def ihfftn(
 ) -> Tensor:
     """Inverse of `hfftn` over several dimensions.
 
-    Args:
-        input: `(*)`, floating point; integers become the default dtype.
-        s: the lengths to which `input` is cut or filled up with zeros first; -1 for its own.
-        dim: which dimensions; half of a spectrum is of the last one.
-        norm: `"backward"` (None), `"ortho"`, `"forward"`: the sum is divided by n, sqrt(n), 1.
-            n is the product of the lengths.
-        axis: NumPy's name for `dim`.
+    The arguments are those of `rfftn`; the norms divide the sum by n, sqrt(n), 1.
 
     Returns:
         `(*)` with lengths `s`, the last n // 2 + 1, complex.
-
-    Raises:
-        ArgumentError: a length is below 1, no such `norm`, a dimension is there twice or none is.
-        ShapeError: not one length per dimension.
-        DimensionError: a dimension is out of range.
-        DTypeError: float16, or a complex `input`.
     """
     x = _real_signal("ihfftn", input)
     dims, lengths = _dims("ihfftn", x, s, dim if axis is None else axis, 1)

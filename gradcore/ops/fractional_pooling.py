@@ -146,13 +146,7 @@ def fractional_max_pool2d(
         Graham, Fractional Max-Pooling, 2014.
     """
     found = _fractional(
-        "fractional_max_pool2d",
-        2,
-        input,
-        kernel_size,
-        output_size,
-        output_ratio,
-        _random_samples,
+        "fractional_max_pool2d", 2, input, kernel_size, output_size, output_ratio, _random_samples
     )
     return found if return_indices else found[0]
 
@@ -171,13 +165,7 @@ def fractional_max_pool2d_with_indices(
 ) -> tuple[Tensor, Tensor]:
     """What `fractional_max_pool2d` gives with `return_indices`: elements and their places."""
     return _fractional(
-        "fractional_max_pool2d",
-        2,
-        input,
-        kernel_size,
-        output_size,
-        output_ratio,
-        _random_samples,
+        "fractional_max_pool2d", 2, input, kernel_size, output_size, output_ratio, _random_samples
     )
 
 
@@ -194,34 +182,12 @@ def fractional_max_pool3d(
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:
-    """The largest elements in three dimensions of windows whose steps are random, one or one more.
+    """As `fractional_max_pool2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
 
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        kernel_size: of a window; a number stands for all dimensions, here and below.
-        output_size: of the result.
-        output_ratio: instead, what part of the size of `input` that is.
-        return_indices: whether to give the places of the elements in their planes, too.
-        _random_samples: `(n, c, 3)`, in [0, 1), that the windows follow from; drawn if not given.
-
-    Returns:
-        `(n, c, *output_size)`; with the places, int64 of the same shape, if they are asked for.
-
-    Raises:
-        ShapeError: `input` is too small, or has other numbers of dimensions.
-        ArgumentError: neither a size nor a ratio is given.
-
-    Reference:
-        Graham, Fractional Max-Pooling, 2014.
+    `_random_samples` is `(n, c, 3)`.
     """
     found = _fractional(
-        "fractional_max_pool3d",
-        3,
-        input,
-        kernel_size,
-        output_size,
-        output_ratio,
-        _random_samples,
+        "fractional_max_pool3d", 3, input, kernel_size, output_size, output_ratio, _random_samples
     )
     return found if return_indices else found[0]
 
@@ -240,11 +206,5 @@ def fractional_max_pool3d_with_indices(
 ) -> tuple[Tensor, Tensor]:
     """What `fractional_max_pool3d` gives with `return_indices`: elements and their places."""
     return _fractional(
-        "fractional_max_pool3d",
-        3,
-        input,
-        kernel_size,
-        output_size,
-        output_ratio,
-        _random_samples,
+        "fractional_max_pool3d", 3, input, kernel_size, output_size, output_ratio, _random_samples
     )

@@ -66,19 +66,7 @@ def fftshift(input: Tensor, dim: Any = None, *, axis: Any = None) -> Tensor:
 
 @_shift_record("ifftshift", lambda x, axes=None: ifftshift(x, axes))
 def ifftshift(input: Tensor, dim: Any = None, *, axis: Any = None) -> Tensor:
-    """Inverse of `fftshift`: what is at the place n // 2 moves to the start.
-
-    Args:
-        input: `(*)`, any dtype.
-        dim: which dimensions; all by default.
-        axis: NumPy's name for `dim`.
-
-    Returns:
-        `(*)`, a copy.
-
-    Raises:
-        DimensionError: a dimension is out of range.
-    """
+    """Inverse of `fftshift`, as which see: what is at the place n // 2 moves to the start."""
     return _rolled("ifftshift", input, dim if axis is None else axis, 1)
 
 
@@ -122,16 +110,8 @@ def fftfreq(
 def rfftfreq(
     n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """The frequencies of `rfft`: 0, 1, ..., n // 2 over n d.
+    """The frequencies of `rfft`: 0, 1, ..., n // 2 over n d; n is the length of the signal.
 
-    Args:
-        n: the length of the signal.
-        d: the distance between two samples, in the unit of the reciprocal of the result's.
-        dtype: of the result; the default dtype if it is not given.
-        device: where the result is to be.
-        requires_grad: the result is a leaf to differentiate by.
-
-    Raises:
-        DTypeError: `dtype` is one of integers.
+    The arguments are those of `fftfreq`.
     """
     return _frequencies("rfftfreq", n, d, dtype, device, requires_grad, True)

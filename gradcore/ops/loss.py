@@ -260,18 +260,9 @@ def l1_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """|x - t|. Where they are equal the derivative is 0.
+    """|x - t|, with the arguments of `mse_loss`; of complex numbers too.
 
-    Args:
-        input: floating point or complex, any shape.
-        target: of the same shape; another one that broadcasts warns.
-        size_average: use `reduction`.
-        reduce: use `reduction`.
-        reduction: `"mean"`, `"sum"`, or `"none"` for one loss per element.
-        weight: of the same shape, a factor per element; the mean is then a weighted mean.
-
-    Raises:
-        ArgumentError: there is no such reduction.
+    Where they are equal the derivative is 0.
     """
     reduction = _checked(reduction, size_average, reduce)
     if not _direct(input, target):

@@ -69,6 +69,11 @@ def _bound(name: str, x: Tensor, largest: bool) -> Any:
     return int(limits.max if largest else limits.min)
 
 
+def _bounded(name: str, x: Tensor, mask: Any, largest: bool) -> Tensor:
+    """`x`, and that value where the mask does not hold."""
+    return x if mask is None else _filled(x, mask, _bound(name, x, largest))
+
+
 def _whole(x: Tensor, dtype: DType) -> Any:
     """The dtype of a sum or product: int64 for integers, unless one is given."""
     if dtype is not None or x._type.recordable:
@@ -171,11 +176,7 @@ def _medians(make: Maker) -> list[Sample]:
 # reductions --------------------------------------------------------------------------------------
 
 
-@public(
-    path="masked.sum",
-    samples=_reductions,
-    errors=_wrong,
-)
+@public(path="masked.sum", samples=_reductions, errors=_wrong)
 def sum(
     input: Tensor,
     dim: Dims = None,
@@ -214,21 +215,10 @@ def prod(
     dtype: DType = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Product over dimensions of the elements that the mask keeps.
-
-    Args:
-        input: `(*)`, any dtype.
-        dim: the dimension or dimensions; None or () for all.
-        keepdim: keep them, with length 1.
-        dtype: what `input` is converted to first.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
+    """Product over dimensions of the elements that the mask keeps; arguments as those of `sum`.
 
     Returns:
         The products, of integers int64; 1 over nothing.
-
-    Raises:
-        DimensionError: a dimension is out of range, or the mask has more than `input`.
-        ShapeError: the mask does not broadcast.
     """
     x = tensor_of("masked.prod", input)
     dims = canonical_dims(dim, len(x._shape))
@@ -259,20 +249,12 @@ def mean(
     dtype: DType = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Mean over dimensions of the elements that the mask keeps.
-
-    Args:
-        input: `(*)`, floating point or complex.
-        dim: the dimension or dimensions; None or () for all.
-        keepdim: keep them, with length 1.
-        dtype: what `input` is converted to first.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
+    """Mean over dimensions of the elements that the mask keeps; the arguments are those of `sum`.
 
     Returns:
         The means; nan over nothing.
 
     Raises:
-        DimensionError: a dimension is out of range, or the mask has more than `input`.
         ArgumentError: of integers; convert them first, or pass `dtype`.
     """
     x = tensor_of("masked.mean", input)
@@ -288,11 +270,7 @@ def mean(
     return mean
 
 
-@public(
-    path="masked.amax",
-    samples=_extremes,
-    errors=_wrong,
-)
+@public(path="masked.amax", samples=_extremes, errors=_wrong)
 def amax(
     input: Tensor,
     dim: Dims = None,
@@ -319,15 +297,11 @@ def amax(
     """
     x = tensor_of("masked.amax", input)
     dims = canonical_dims(dim, len(x._shape))
-    kept = _filled(x, mask, None if mask is None else _bound("amax", x, False))
+    kept = _bounded("amax", x, mask, False)
     return _as_asked(reduction.amax(kept, dims, bool(keepdim)), x, dtype)
 
 
-@public(
-    path="masked.amin",
-    samples=_extremes,
-    errors=_wrong,
-)
+@public(path="masked.amin", samples=_extremes, errors=_wrong)
 def amin(
     input: Tensor,
     dim: Dims = None,
@@ -336,34 +310,18 @@ def amin(
     dtype: DType = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The smallest over dimensions of the elements that the mask keeps; they share its gradient.
-
-    Args:
-        input: `(*)`, integer or floating point.
-        dim: the dimension or dimensions; None or () for all.
-        keepdim: keep them, with length 1.
-        dtype: that of the result; by default that of `input`.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
+    """The smallest over dimensions of the elements that the mask keeps, as `amax` the largest.
 
     Returns:
         The extremes; the largest value of the dtype where nothing is kept.
-
-    Raises:
-        DimensionError: a dimension is out of range, or the mask has more than `input`.
-        DTypeError: complex numbers have no order.
     """
     x = tensor_of("masked.amin", input)
     dims = canonical_dims(dim, len(x._shape))
-    kept = _filled(x, mask, None if mask is None else _bound("amin", x, True))
+    kept = _bounded("amin", x, mask, True)
     return _as_asked(reduction.amin(kept, dims, bool(keepdim)), x, dtype)
 
 
-@public(
-    path="masked.argmax",
-    differentiable=False,
-    samples=_positions,
-    errors=_wrong,
-)
+@public(path="masked.argmax", differentiable=False, samples=_positions, errors=_wrong)
 def argmax(
     input: Tensor,
     dim: int | None = None,
@@ -389,16 +347,11 @@ def argmax(
         DTypeError: bool or complex input.
     """
     x = tensor_of("masked.argmax", input)
-    kept = _filled(x, mask, None if mask is None else _bound("argmax", x, False))
+    kept = _bounded("argmax", x, mask, False)
     return _as_asked(reduction.argmax(kept, dim, bool(keepdim)), x, dtype)
 
 
-@public(
-    path="masked.argmin",
-    differentiable=False,
-    samples=_positions,
-    errors=_wrong,
-)
+@public(path="masked.argmin", differentiable=False, samples=_positions, errors=_wrong)
 def argmin(
     input: Tensor,
     dim: int | None = None,
@@ -407,32 +360,13 @@ def argmin(
     dtype: DType = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Where the smallest of the elements that the mask keeps stands: the first one.
-
-    Args:
-        input: `(*)`, integer or floating point.
-        dim: the dimension; None for all.
-        keepdim: keep it, with length 1.
-        dtype: that of the result.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
-
-    Returns:
-        Indices, unlike those of `argmin` of the dtype of `input` by default.
-
-    Raises:
-        DimensionError: a dimension is out of range, or the mask has more than `input`.
-        DTypeError: bool or complex input.
-    """
+    """Where the smallest of the elements that the mask keeps stands, as `argmax` the largest."""
     x = tensor_of("masked.argmin", input)
-    kept = _filled(x, mask, None if mask is None else _bound("argmin", x, True))
+    kept = _bounded("argmin", x, mask, True)
     return _as_asked(reduction.argmin(kept, dim, bool(keepdim)), x, dtype)
 
 
-@public(
-    path="masked.norm",
-    samples=_norms,
-    errors=_wrong_norms,
-)
+@public(path="masked.norm", samples=_norms, errors=_wrong_norms)
 def norm(
     input: Tensor,
     ord: float | None = 2.0,
@@ -550,23 +484,10 @@ def std(
     dtype: DType = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Standard deviation over dimensions of the elements that the mask keeps.
-
-    Args:
-        input: `(*)`, any dtype.
-        dim: the dimension or dimensions; None or () for all.
-        unbiased: True for correction 1, False for 0.
-        correction: taken from the number of elements; 1 by default.
-        keepdim: keep them, with length 1.
-        dtype: that of the result; by default that of `input`, and float32 for integers.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
+    """Standard deviation over dimensions of the elements that the mask keeps: the root of `var`.
 
     Returns:
         nan where no more elements than `correction` are kept. Where it is 0, the gradient is nan.
-
-    Raises:
-        DimensionError: a dimension is out of range, or the mask has more than `input`.
-        ArgumentTypeError: both `correction` and `unbiased` are given.
     """
     x = tensor_of("masked.std", input)
     y = _variance("std", x, dim, unbiased, correction, bool(keepdim), dtype, mask)
@@ -574,11 +495,7 @@ def std(
     return deviation
 
 
-@public(
-    path="masked.median",
-    samples=_medians,
-    errors=_wrong,
-)
+@public(path="masked.median", samples=_medians, errors=_wrong)
 def median(
     input: Tensor,
     dim: int = -1,
@@ -648,10 +565,10 @@ def logsumexp(
         ShapeError: the mask does not broadcast.
     """
     x = tensor_of("masked.logsumexp", input)
-    low = -np.inf if x._type.recordable else None
-    kept = _filled(
-        x, mask, _bound("logsumexp", x, False) if low is None and mask is not None else low
-    )
+    if x._type.recordable:
+        kept = _filled(x, mask, -np.inf)
+    else:
+        kept = _bounded("logsumexp", x, mask, False)
     dims = canonical_dims(dim, len(x._shape))
     return _as_asked(reduction.logsumexp(kept, dims, bool(keepdim)), x, dtype)
 
@@ -659,11 +576,7 @@ def logsumexp(
 # scans and normalisations ------------------------------------------------------------------------
 
 
-@public(
-    path="masked.cumsum",
-    samples=_along,
-    errors=_wrong,
-)
+@public(path="masked.cumsum", samples=_along, errors=_wrong)
 def cumsum(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None = None) -> Tensor:
     """Sums along a dimension of the elements up to each one that the mask keeps.
 
@@ -693,32 +606,14 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None 
     departs={"complex derivative: 3": "PyTorch's gradient through dtype=float64 is not real"},
 )
 def cumprod(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None = None) -> Tensor:
-    """Products along a dimension of the elements up to each one that the mask keeps.
-
-    Args:
-        input: `(*)`, any dtype.
-        dim: the dimension.
-        dtype: that of the result; by default that of `input`.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
-
-    Returns:
-        `(*)`.
-
-    Raises:
-        DimensionError: `dim` is out of range, or the mask has more dimensions than `input`.
-        ShapeError: the mask does not broadcast.
-    """
+    """Products, as `cumsum` the sums, along a dimension of the elements that the mask keeps."""
     x = tensor_of("masked.cumprod", input)
     d = canonical_dim(dim, len(x._shape))
     target = x._type.dtype if dtype is None else dtypes.to_dtype(dtype)
     return reduction.cumprod(_filled(x, mask, 1), d, dtype=target)
 
 
-@public(
-    path="masked.softmax",
-    samples=_along,
-    errors=_wrong,
-)
+@public(path="masked.softmax", samples=_along, errors=_wrong)
 def softmax(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along a dimension of the elements that the mask keeps.
 
@@ -737,63 +632,27 @@ def softmax(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None
     """
     x = tensor_of("masked.softmax", input)
     d = canonical_dim(dim, len(x._shape))
-    kept = _filled(x, mask, None if mask is None else _bound("softmax", x, False))
+    kept = _bounded("softmax", x, mask, False)
     return activation.softmax(kept, d, dtype=dtype)
 
 
-@public(
-    path="masked.log_softmax",
-    samples=_along,
-    errors=_wrong,
-)
+@public(path="masked.log_softmax", samples=_along, errors=_wrong)
 def log_softmax(
     input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None = None
 ) -> Tensor:
-    """log(softmax(x)) along a dimension of the elements that the mask keeps.
-
-    Args:
-        input: `(*)`, floating point.
-        dim: the dimension.
-        dtype: what `input` is converted to first.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
-
-    Returns:
-        `(*)`; nan where nothing is kept.
-
-    Raises:
-        DimensionError: `dim` is out of range, or the mask has more dimensions than `input`.
-        ShapeError: the mask does not broadcast.
-    """
+    """log(softmax(x)) along a dimension of the elements that the mask keeps, as `softmax`."""
     x = tensor_of("masked.log_softmax", input)
     d = canonical_dim(dim, len(x._shape))
-    kept = _filled(x, mask, None if mask is None else _bound("log_softmax", x, False))
+    kept = _bounded("log_softmax", x, mask, False)
     return activation.log_softmax(kept, d, dtype=dtype)
 
 
-@public(
-    path="masked.softmin",
-    samples=_along,
-    errors=_wrong,
-)
+@public(path="masked.softmin", samples=_along, errors=_wrong)
 def softmin(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None = None) -> Tensor:
-    """softmax(-x) along a dimension of the elements that the mask keeps.
-
-    Args:
-        input: `(*)`, floating point.
-        dim: the dimension.
-        dtype: what `input` is converted to first.
-        mask: which elements count, True; broadcasts to `(*)`. None is all.
-
-    Returns:
-        `(*)`; nan where nothing is kept.
-
-    Raises:
-        DimensionError: `dim` is out of range, or the mask has more dimensions than `input`.
-        ShapeError: the mask does not broadcast.
-    """
+    """softmax(-x) along a dimension of the elements that the mask keeps, as `softmax`."""
     x = tensor_of("masked.softmin", input)
     d = canonical_dim(dim, len(x._shape))
-    kept = _filled(x, mask, None if mask is None else _bound("softmin", x, True))
+    kept = _bounded("softmin", x, mask, True)
     return activation.softmax(-kept, d, dtype=dtype)
 
 
@@ -809,11 +668,7 @@ def _wrong_normalized(make: Maker) -> list[Any]:
     return [bad(IndexError, "Dimension out of range", make.real(3), 2.0, 1)]
 
 
-@public(
-    path="masked.normalize",
-    samples=_normalized,
-    errors=_wrong_normalized,
-)
+@public(path="masked.normalize", samples=_normalized, errors=_wrong_normalized)
 def normalize(
     input: Tensor,
     ord: float,
@@ -903,8 +758,6 @@ def logaddexp(
         ShapeError: the shapes do not broadcast.
     """
     a, b = tensor_of("masked.logaddexp", input), tensor_of("masked.logaddexp", other)
-    if input_mask is not None:
-        a = _filled(a, input_mask, _bound("logaddexp", a, False))
-    if other_mask is not None:
-        b = _filled(b, other_mask, _bound("logaddexp", b, False))
-    return _as_asked(pointwise.logaddexp(a, b), tensor_of("masked.logaddexp", input), dtype)
+    kept = _bounded("logaddexp", a, input_mask, False)
+    y = pointwise.logaddexp(kept, _bounded("logaddexp", b, other_mask, False))
+    return _as_asked(y, a, dtype)

@@ -454,37 +454,9 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window in one dimension.
-
-    Of equal elements the first gets the gradient. A window with nan gives nan.
-
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        kernel_size: of a window; a number stands for all dimensions, here and below.
-        stride: from one window to the next; `kernel_size` if it is not given.
-        padding: how far windows may begin before the input, at most half of the kernel.
-        dilation: the step between the elements of a window.
-        ceil_mode: whether windows may end beyond the input.
-        return_indices: whether to give the places of the elements in their planes, too.
-
-    Returns:
-        `(n, c, *)`, `(l + 2 padding - dilation (k - 1) - 1) // stride + 1` for l, or one more;
-        with the places, int64 of the same shape, if they are asked for.
-
-    Raises:
-        ShapeError: `input` is too small, or has other numbers of dimensions.
-        ArgumentError: a number is too small or too large.
-    """
+    """As `max_pool2d`, for `(n, c, l)`, or `(c, l)` without a batch."""
     return _max_pool(
-        "max_pool1d",
-        1,
-        input,
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        ceil_mode,
-        return_indices,
+        "max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
 
 
@@ -510,12 +482,7 @@ def max_pool1d_with_indices(
     return found
 
 
-@public(
-    path="nn.functional.max_pool2d",
-    kind="primitive",
-    samples=_samples(2),
-    errors=_errors(2),
-)
+@public(path="nn.functional.max_pool2d", kind="primitive", samples=_samples(2), errors=_errors(2))
 def max_pool2d(
     input: Tensor,
     kernel_size: int | Sequence[int],
@@ -547,15 +514,7 @@ def max_pool2d(
         ArgumentError: a number is too small or too large.
     """
     return _max_pool(
-        "max_pool2d",
-        2,
-        input,
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        ceil_mode,
-        return_indices,
+        "max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
 
 
@@ -580,12 +539,7 @@ def max_pool2d_with_indices(
     return found
 
 
-@public(
-    path="nn.functional.max_pool3d",
-    kind="primitive",
-    samples=_samples(3),
-    errors=_errors(3),
-)
+@public(path="nn.functional.max_pool3d", kind="primitive", samples=_samples(3), errors=_errors(3))
 def max_pool3d(
     input: Tensor,
     kernel_size: int | Sequence[int],
@@ -595,37 +549,9 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window in three dimensions.
-
-    Of equal elements the first gets the gradient. A window with nan gives nan.
-
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        kernel_size: of a window; a number stands for all dimensions, here and below.
-        stride: from one window to the next; `kernel_size` if it is not given.
-        padding: how far windows may begin before the input, at most half of the kernel.
-        dilation: the step between the elements of a window.
-        ceil_mode: whether windows may end beyond the input.
-        return_indices: whether to give the places of the elements in their planes, too.
-
-    Returns:
-        `(n, c, *)`, `(l + 2 padding - dilation (k - 1) - 1) // stride + 1` for l, or one more;
-        with the places, int64 of the same shape, if they are asked for.
-
-    Raises:
-        ShapeError: `input` is too small, or has other numbers of dimensions.
-        ArgumentError: a number is too small or too large.
-    """
+    """As `max_pool2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch."""
     return _max_pool(
-        "max_pool3d",
-        3,
-        input,
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        ceil_mode,
-        return_indices,
+        "max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
 
 
@@ -657,18 +583,10 @@ def max_pool3d_with_indices(
     departs={"node": "one node, where PyTorch adds a dimension"},
 )
 def adaptive_max_pool1d(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
-    """The largest elements of as many windows as the result is to have elements, and their places.
-
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        output_size: of the result, as in `adaptive_avg_pool1d`.
+    """As `nn.functional.adaptive_max_pool1d`, with the places of the elements.
 
     Returns:
         `(n, c, output_size)`, and the places in their rows, int64 of the same shape.
-
-    Raises:
-        ShapeError: `input` is empty, or has other numbers of dimensions.
-        ArgumentError: a number is negative.
     """
     found: tuple[Tensor, Tensor] = adaptive_max_pool(
         "adaptive_max_pool1d", 1, input, output_size, True
@@ -738,20 +656,7 @@ def adaptive_max_pool2d_with_indices(
     errors=adaptive_errors(3),
 )
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
-    """The largest elements in three dimensions of as many windows as the result has elements.
-
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        output_size: of the result, as in `adaptive_avg_pool3d`.
-        return_indices: whether to give the places of the elements in their planes, too.
-
-    Returns:
-        `(n, c, *output_size)`; with the places, int64 of the same shape, if they are asked for.
-
-    Raises:
-        ShapeError: `input` is empty, or has other numbers of dimensions.
-        ArgumentError: a number is negative.
-    """
+    """As `adaptive_max_pool2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch."""
     return adaptive_max_pool("adaptive_max_pool3d", 3, input, output_size, return_indices)
 
 
@@ -785,27 +690,7 @@ def max_unpool1d(
     padding: int | Sequence[int] = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """Zeros in which elements are put back where `max_pool1d` has taken them from.
-
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        indices: int64, of the same shape: the places in the planes of the result. If one is there
-            twice, one of the elements stands. On CUDA they are checked only under
-            `gradcore.debug.check_indices`.
-        kernel_size: of the pooling that is undone, as the next two.
-        stride: `kernel_size` if it is not given.
-        padding: how far windows began before the input.
-        output_size: of the result, with or without the first two dimensions, where more than one
-            size has as many windows.
-
-    Returns:
-        `(n, c, *)`, with `(l - 1) stride - 2 padding + k` elements for l, or `output_size`.
-
-    Raises:
-        ShapeError: the shapes differ, or `input` has other numbers of dimensions.
-        DTypeError: `indices` are not int64.
-        ArgumentError: an index is out of range, or `output_size` cannot be.
-    """
+    """As `max_unpool2d`, for `(n, c, l)`, or `(c, l)` without a batch."""
     return _max_unpool("max_unpool1d", 1, input, indices, kernel_size, stride, padding, output_size)
 
 
@@ -861,25 +746,5 @@ def max_unpool3d(
     padding: int | Sequence[int] = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
-    """Zeros in which elements are put back where `max_pool3d` has taken them from.
-
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        indices: int64, of the same shape: the places in the planes of the result. If one is there
-            twice, one of the elements stands. On CUDA they are checked only under
-            `gradcore.debug.check_indices`.
-        kernel_size: of the pooling that is undone, as the next two.
-        stride: `kernel_size` if it is not given.
-        padding: how far windows began before the input.
-        output_size: of the result, with or without the first two dimensions, where more than one
-            size has as many windows.
-
-    Returns:
-        `(n, c, *)`, with `(l - 1) stride - 2 padding + k` elements for l, or `output_size`.
-
-    Raises:
-        ShapeError: the shapes differ, or `input` has other numbers of dimensions.
-        DTypeError: `indices` are not int64.
-        ArgumentError: an index is out of range, or `output_size` cannot be.
-    """
+    """As `max_unpool2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch."""
     return _max_unpool("max_unpool3d", 3, input, indices, kernel_size, stride, padding, output_size)

@@ -535,33 +535,9 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The mean of each window in one dimension.
-
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        kernel_size: of a window; a number stands for all dimensions, here and below.
-        stride: from one window to the next; `kernel_size` if it is not given.
-        padding: zeros around the input on both sides, at most half of the kernel.
-        ceil_mode: whether windows may end beyond the input.
-        count_include_pad: whether the padding counts among the elements of a window.
-
-    Returns:
-        `(n, c, *)`, with `(l + 2 padding - k) // stride + 1` elements for l, or one more.
-
-    Raises:
-        ShapeError: `input` is too small, or has other numbers of dimensions.
-        ArgumentError: a number is too small or too large.
-    """
+    """As `avg_pool2d`, for `(n, c, l)`, or `(c, l)` without a batch."""
     return _average(
-        "avg_pool1d",
-        1,
-        input,
-        kernel_size,
-        stride,
-        padding,
-        ceil_mode,
-        count_include_pad,
-        None,
+        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None
     )
 
 
@@ -628,24 +604,7 @@ def avg_pool3d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window in three dimensions.
-
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        kernel_size: of a window; a number stands for all dimensions, here and below.
-        stride: from one window to the next; `kernel_size` if it is not given.
-        padding: zeros around the input on both sides, at most half of the kernel.
-        ceil_mode: whether windows may end beyond the input.
-        count_include_pad: whether the padding counts among the elements of a window.
-        divisor_override: what sums are divided by, instead of the number of elements.
-
-    Returns:
-        `(n, c, *)`, with `(l + 2 padding - k) // stride + 1` elements for l, or one more.
-
-    Raises:
-        ShapeError: `input` is too small, or has other numbers of dimensions.
-        ArgumentError: a number is too small or too large.
-    """
+    """As `avg_pool2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch."""
     return _average(
         "avg_pool3d",
         3,
@@ -670,20 +629,7 @@ def avg_pool3d(
     },
 )
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """Means in one dimension of as many windows as the result is to have elements.
-
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        output_size: of the result, o in a dimension; a number stands for all; None for that of
-            `input`. Window i of l elements goes from floor(i l / o) to ceil((i + 1) l / o).
-
-    Returns:
-        `(n, c, *output_size)`.
-
-    Raises:
-        ShapeError: `input` is empty, or has other numbers of dimensions.
-        ArgumentError: a number is negative.
-    """
+    """As `adaptive_avg_pool2d`, for `(n, c, l)`, or `(c, l)` without a batch."""
     return _adaptive_average("adaptive_avg_pool1d", 1, input, output_size)
 
 
@@ -726,20 +672,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     },
 )
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
-    """Means in three dimensions of as many windows as the result is to have elements.
-
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        output_size: of the result, o in a dimension; a number stands for all; None for that of
-            `input`. Window i of l elements goes from floor(i l / o) to ceil((i + 1) l / o).
-
-    Returns:
-        `(n, c, *output_size)`.
-
-    Raises:
-        ShapeError: `input` is empty, or has other numbers of dimensions.
-        ArgumentError: a number is negative.
-    """
+    """As `adaptive_avg_pool2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch."""
     return _adaptive_average("adaptive_avg_pool3d", 3, input, output_size)
 
 
@@ -751,21 +684,7 @@ def lp_pool1d(
     stride: int | Sequence[int] | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """The p-norm of each window in one dimension: a root of the sum of powers, signs kept.
-
-    Where the sum is 0 the gradient is nan if p is above 1.
-
-    Args:
-        input: `(n, c, l)`, or `(c, l)` without a batch.
-        norm_type: p.
-        kernel_size: of a window; a number stands for all dimensions.
-        stride: from one window to the next; `kernel_size` if it is not given.
-        ceil_mode: whether windows may end beyond the input.
-
-    Raises:
-        ShapeError: `input` is too small, or has other numbers of dimensions.
-        ArgumentError: a number is too small.
-    """
+    """As `lp_pool2d`, for `(n, c, l)`, or `(c, l)` without a batch."""
     return _norm("lp_pool1d", 1, input, norm_type, kernel_size, stride, ceil_mode)
 
 
@@ -803,19 +722,5 @@ def lp_pool3d(
     stride: int | Sequence[int] | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
-    """The p-norm of each window in three dimensions: a root of the sum of powers, signs kept.
-
-    Where the sum is 0 the gradient is nan if p is above 1.
-
-    Args:
-        input: `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch.
-        norm_type: p.
-        kernel_size: of a window; a number stands for all dimensions.
-        stride: from one window to the next; `kernel_size` if it is not given.
-        ceil_mode: whether windows may end beyond the input.
-
-    Raises:
-        ShapeError: `input` is too small, or has other numbers of dimensions.
-        ArgumentError: a number is too small.
-    """
+    """As `lp_pool2d`, for `(n, c, d, h, w)`, or `(c, d, h, w)` without a batch."""
     return _norm("lp_pool3d", 3, input, norm_type, kernel_size, stride, ceil_mode)

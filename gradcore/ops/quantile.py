@@ -231,23 +231,7 @@ def nanquantile(
     axis: int | None = None,
     keepdims: bool | None = None,
 ) -> Tensor:
-    """As `quantile`, which see, of the elements that are not nan; nan if there is none.
-
-    Args:
-        input: `(*)`, float32 or float64.
-        q: a number in [0, 1], or a Tensor of numbers, 0-d or `(m,)`, of the dtype of `input`.
-        dim: the dimension; None for all elements.
-        keepdim: keep the dimension, with length 1.
-        interpolation: `"linear"`, `"lower"`, `"higher"`, `"midpoint"` or `"nearest"`.
-        axis: NumPy's name for `dim`.
-        keepdims: NumPy's name for `keepdim`.
-
-    Raises:
-        ArgumentError: `q` is out of range, or no such interpolation.
-        DTypeError: another dtype.
-        ShapeError: `input` is empty, or `q` has two dimensions.
-        DimensionError: `dim` is out of range.
-    """
+    """As `quantile`, which see, of the elements that are not nan; nan if there is none."""
     chosen = dim if axis is None else axis
     keep = bool(keepdim if keepdims is None else keepdims)
     return _quantile("nanquantile", input, q, chosen, keep, interpolation, True)

@@ -18,7 +18,7 @@ from ..device import Array, TensorType
 from ..errors import ArgumentError, ArgumentTypeError, DimensionError, DTypeError, ShapeError
 from ..mode import quiet
 from ..op import primitive, public, tensor_of
-from ..samples import Maker, Sample, bad, sample
+from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
 from .pointwise import maximum, minimum
 
@@ -605,6 +605,13 @@ def _scans(make: Maker) -> list[Sample]:
     ]
 
 
+def _wrong_dims(make: Maker) -> list[Bad]:
+    return [
+        bad(IndexError, "Dimension out of range", make.real(2, 3), 2),
+        bad(TypeError, "missing the argument 'dim'", make.real(2, 3)),
+    ]
+
+
 @public(
     in_place=True,
     methods=("cumsum",),
@@ -612,10 +619,7 @@ def _scans(make: Maker) -> list[Sample]:
     array_api="cumulative_sum",
     kind="primitive",
     samples=_scans,
-    errors=lambda make: [
-        bad(IndexError, "Dimension out of range", make.real(2, 3), 2),
-        bad(TypeError, "missing the argument 'dim'", make.real(2, 3)),
-    ],
+    errors=_wrong_dims,
 )
 def cumsum(
     input: Tensor, dim: int | None = None, *, dtype: DType = None, axis: int | None = None
@@ -649,31 +653,18 @@ def cumsum(
         sample(np.array([2.0, 0.0, 3.0, 4.0]), 0),
         sample(np.array([[2.0, 0.0, 3.0, 0.0, 5.0]]), 1),
     ],
-    errors=lambda make: [
-        bad(IndexError, "Dimension out of range", make.real(2, 3), 2),
-        bad(TypeError, "missing the argument 'dim'", make.real(2, 3)),
-    ],
+    errors=_wrong_dims,
     departs={"complex derivative: 5": "PyTorch's gradient through dtype=float64 is not real"},
 )
 def cumprod(
     input: Tensor, dim: int | None = None, *, dtype: DType = None, axis: int | None = None
 ) -> Tensor:
-    """Products of the elements up to each one along a dimension.
+    """Products of the elements up to each one along a dimension; the arguments are as of `cumsum`.
 
     Its derivatives of any order are exact where elements are 0.
 
-    Args:
-        input: `(*)`, any dtype.
-        dim: the dimension. Must be given.
-        dtype: what `input` is converted to first. By default integers and bools are multiplied in
-            int64; float16 is accumulated in float32.
-        axis: NumPy's name for `dim`.
-
     Returns:
         `(*)`, the running products.
-
-    Raises:
-        DimensionError: the dimension is out of range.
     """
     return _scanned("cumprod", _cumprod, input, dim, dtype, axis)
 
@@ -889,22 +880,8 @@ def std(
 
     Where it is 0, its gradient is taken as 0.
 
-    Args:
-        input: `(*)`, floating point or complex.
-        dim: the dimension or dimensions; None or () for all. A bool here is `unbiased`.
-        unbiased: True for correction 1, False for 0.
-        keepdim: keep the dimensions, with length 1.
-        correction: taken from the number of elements n; 1 by default (NumPy's default is 0).
-        axis: NumPy's name for `dim`.
-        keepdims: NumPy's name for `keepdim`.
-
     Returns:
         The deviations, real. With n <= correction they are nan or inf, and a UserWarning is given.
-
-    Raises:
-        DTypeError: of integers; convert them first.
-        ArgumentTypeError: both `correction` and `unbiased` are given.
-        DimensionError: a dimension is out of range.
     """
     y: Tensor = _std(*_deviation("std", input, dim, unbiased, keepdim, correction, axis, keepdims))
     return y
@@ -959,63 +936,45 @@ def ties(xp: Any, mask: Any, g: Any, dim: tuple[int, ...]) -> Any:
 
 
 def _extreme_rule(
-    xp: Any, g: Any, y: Any, x: Any, shape: tuple[int, ...], dim: tuple[int, ...], keepdim: bool
+    xp: Any, g: Any, y: Any, x: Any, x_shape: tuple[int, ...], dim: tuple[int, ...], keepdim: bool
 ) -> Any:
-    mask = x == aligned(xp, y, shape, dim, keepdim)
-    return ties(xp, mask, aligned(xp, g, shape, dim, keepdim), dim)
+    mask = x == aligned(xp, y, x_shape, dim, keepdim)
+    return ties(xp, mask, aligned(xp, g, x_shape, dim, keepdim), dim)
 
 
-def _extreme_all_rule(xp: Any, g: Any, y: Any, x: Any, shape: tuple[int, ...]) -> Any:
+def _extreme_all_rule(xp: Any, g: Any, y: Any, x: Any, x_shape: tuple[int, ...]) -> Any:
     # Only if y is nan has x a nan, and then those elements share the gradient.
-    return ties(xp, (x == y) | (x != x), g, _EVERY[len(shape)])
+    return ties(xp, (x == y) | (x != x), g, _EVERY[len(x_shape)])
 
 
 def chosen_rule(
-    xp: Any, g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: bool
+    xp: Any, g: Any, indices: Any, x_shape: tuple[int, ...], dim: int, keepdim: bool
 ) -> Any:
     if not keepdim:
-        g = xp.reshape(g, kept_shape(shape, (dim,)))
-    return xp.put_along_axis(g, indices, shape, dim)
+        g = xp.reshape(g, kept_shape(x_shape, (dim,)))
+    return xp.put_along_axis(g, indices, x_shape, dim)
 
 
 _amax = primitive(
-    "amax",
-    lambda xp, x, dim, keepdim: x.max(axis=dim, keepdims=keepdim),
-    lambda xp, g, y, x, x_shape, dim, keepdim: _extreme_rule(xp, g, y, x, x_shape, dim, keepdim),
+    "amax", lambda xp, x, dim, keepdim: x.max(axis=dim, keepdims=keepdim), _extreme_rule
 )
 _amin = primitive(
-    "amin",
-    lambda xp, x, dim, keepdim: x.min(axis=dim, keepdims=keepdim),
-    lambda xp, g, y, x, x_shape, dim, keepdim: _extreme_rule(xp, g, y, x, x_shape, dim, keepdim),
+    "amin", lambda xp, x, dim, keepdim: x.min(axis=dim, keepdims=keepdim), _extreme_rule
 )
-_max_all = primitive(
-    "max",
-    lambda xp, x: x.max(),
-    lambda xp, g, y, x, x_shape: _extreme_all_rule(xp, g, y, x, x_shape),
-    graph="MaxBackward1",
-)
-_min_all = primitive(
-    "min",
-    lambda xp, x: x.min(),
-    lambda xp, g, y, x, x_shape: _extreme_all_rule(xp, g, y, x, x_shape),
-    graph="MinBackward1",
-)
+_max_all = primitive("max", lambda xp, x: x.max(), _extreme_all_rule, graph="MaxBackward1")
+_min_all = primitive("min", lambda xp, x: x.min(), _extreme_all_rule, graph="MinBackward1")
 # Handed the indices, which are found outside, so that both are at hand.
 _max_along = primitive(
     "max_along",
     lambda xp, x, indices, dim, keepdim: x.max(axis=dim, keepdims=keepdim),
-    lambda xp, g, indices, x_shape, dim, keepdim: chosen_rule(
-        xp, g, indices, x_shape, dim, keepdim
-    ),
+    chosen_rule,
     None,
     graph="MaxBackward0",
 )
 _min_along = primitive(
     "min_along",
     lambda xp, x, indices, dim, keepdim: x.min(axis=dim, keepdims=keepdim),
-    lambda xp, g, indices, x_shape, dim, keepdim: chosen_rule(
-        xp, g, indices, x_shape, dim, keepdim
-    ),
+    chosen_rule,
     None,
     graph="MinBackward0",
 )
@@ -1036,6 +995,14 @@ def _extremes(make: Maker) -> list[Sample]:
     return [*_over_dims(make), sample(make.integers(-3, 9, 2, 3)), sample(make.boolean(2, 3), 0)]
 
 
+def _wrong_extremes(make: Maker) -> list[Bad]:
+    return [
+        bad(RuntimeError, "Expected reduction dim to be specified", make.real(0)),
+        bad(IndexError, "Expected reduction dim 0 to have non-zero size", make.real(0, 2), 0),
+        bad(RuntimeError, "does not support complex", make.complex(2)),
+    ]
+
+
 @public(
     methods=("amax",),
     numpy={
@@ -1045,11 +1012,7 @@ def _extremes(make: Maker) -> list[Sample]:
     array_api="max",
     kind="primitive",
     samples=_extremes,
-    errors=lambda make: [
-        bad(RuntimeError, "Expected reduction dim to be specified", make.real(0)),
-        bad(IndexError, "Expected reduction dim 0 to have non-zero size", make.real(0, 2), 0),
-        bad(RuntimeError, "does not support complex", make.complex(2)),
-    ],
+    errors=_wrong_extremes,
 )
 def amax(
     input: Tensor,
@@ -1093,11 +1056,7 @@ def amax(
     array_api="min",
     kind="primitive",
     samples=_extremes,
-    errors=lambda make: [
-        bad(RuntimeError, "Expected reduction dim to be specified", make.real(0)),
-        bad(IndexError, "Expected reduction dim 0 to have non-zero size", make.real(0, 2), 0),
-        bad(RuntimeError, "does not support complex", make.complex(2)),
-    ],
+    errors=_wrong_extremes,
 )
 def amin(
     input: Tensor,
@@ -1109,19 +1068,7 @@ def amin(
 ) -> Tensor:
     """The smallest element over dimensions; nan if there is one.
 
-    Elements that are equally small share the gradient.
-
-    Args:
-        input: `(*)`, not complex.
-        dim: the dimension or dimensions; () or None for all.
-        keepdim: keep them, with length 1.
-        axis: NumPy's name for `dim`.
-        keepdims: NumPy's name for `keepdim`.
-
-    Raises:
-        ShapeError: there is no element, and no `dim`.
-        DimensionError: one of `dim` is out of range, or has length 0.
-        DTypeError: complex numbers have no order.
+    Elements that are equally small share the gradient. The arguments are those of `amax`.
     """
     x = ordered("amin", input)
     given = dim if axis is None else axis
@@ -1176,17 +1123,19 @@ def _max_samples(make: Maker) -> list[Sample]:
     ]
 
 
+def _wrong_max(make: Maker) -> list[Bad]:
+    return [
+        *_wrong_extremes(make),
+        bad(TypeError, "keepdim needs dim", make.real(2), keepdim=True),
+        bad(TypeError, "must be an int, not float", make.real(2), 2.0),
+    ]
+
+
 @public(
     methods=("max",),
     kind="primitive",
     samples=_max_samples,
-    errors=lambda make: [
-        bad(RuntimeError, "Expected reduction dim to be specified", make.real(0)),
-        bad(IndexError, "Expected reduction dim 0 to have non-zero size", make.real(0, 2), 0),
-        bad(TypeError, "keepdim needs dim", make.real(2), keepdim=True),
-        bad(TypeError, "must be an int, not float", make.real(2), 2.0),
-        bad(RuntimeError, "does not support complex", make.complex(2)),
-    ],
+    errors=_wrong_max,
     departs={"node": "a 0-d Tensor", "saves": "a 0-d operand along its dimension"},
 )
 def max(
@@ -1237,13 +1186,7 @@ def max(
     methods=("min",),
     kind="primitive",
     samples=_max_samples,
-    errors=lambda make: [
-        bad(RuntimeError, "Expected reduction dim to be specified", make.real(0)),
-        bad(IndexError, "Expected reduction dim 0 to have non-zero size", make.real(0, 2), 0),
-        bad(TypeError, "keepdim needs dim", make.real(2), keepdim=True),
-        bad(TypeError, "must be an int, not float", make.real(2), 2.0),
-        bad(RuntimeError, "does not support complex", make.complex(2)),
-    ],
+    errors=_wrong_max,
     departs={"node": "a 0-d Tensor", "saves": "a 0-d operand along its dimension"},
 )
 def min(
@@ -1257,22 +1200,7 @@ def min(
 ) -> Any:
     """The smallest element: `min(x)`; along a dimension: `min(x, dim)`; of two: `min(x, other)`.
 
-    Args:
-        input: `(*)`, not complex.
-        dim: the dimension; None for all elements. Or a Tensor: see `minimum`.
-        keepdim: keep the dimension, with length 1.
-        other: the second operand of `minimum`, by keyword.
-        axis: NumPy's name for `dim`.
-        keepdims: NumPy's name for `keepdim`.
-
-    Returns:
-        A 0-d Tensor (equally small elements share the gradient); along a dimension a named tuple
-        `(values, indices)` (the first of them gets it). nan if there is one.
-
-    Raises:
-        ShapeError: there is no element, and no `dim`.
-        DimensionError: `dim` is out of range, or has length 0.
-        DTypeError: complex numbers have no order.
+    The arguments and what it returns are as those of `max`; of two operands, see `minimum`.
     """
     if isinstance(dim, Tensor):
         return minimum(input, dim)
@@ -1335,18 +1263,22 @@ def _positions(make: Maker) -> list[Sample]:
     ]
 
 
+def _wrong_positions(make: Maker) -> list[Bad]:
+    return [
+        bad(IndexError, "Expected reduction dim to be specified", make.real(0)),
+        bad(IndexError, "Expected reduction dim 1 to have non-zero size", make.real(2, 0), 1),
+        bad(RuntimeError, "does not support bool", make.boolean(2)),
+        bad(RuntimeError, "does not support complex", make.complex(2)),
+    ]
+
+
 @public(
     methods=("argmax",),
     numpy={"argmax": lambda a, axis=None, *, keepdims=False: argmax(a, axis, keepdims)},
     array_api="argmax",
     differentiable=False,
     samples=_positions,
-    errors=lambda make: [
-        bad(IndexError, "Expected reduction dim to be specified", make.real(0)),
-        bad(IndexError, "Expected reduction dim 1 to have non-zero size", make.real(2, 0), 1),
-        bad(RuntimeError, "does not support bool", make.boolean(2)),
-        bad(RuntimeError, "does not support complex", make.complex(2)),
-    ],
+    errors=_wrong_positions,
 )
 def argmax(
     input: Tensor,
@@ -1383,10 +1315,7 @@ def argmax(
     array_api="argmin",
     differentiable=False,
     samples=_positions,
-    errors=lambda make: [
-        bad(IndexError, "Expected reduction dim to be specified", make.real(0)),
-        bad(RuntimeError, "does not support bool", make.boolean(2)),
-    ],
+    errors=_wrong_positions,
 )
 def argmin(
     input: Tensor,
@@ -1396,22 +1325,7 @@ def argmin(
     axis: int | None = None,
     keepdims: bool | None = None,
 ) -> Tensor:
-    """Where the smallest element stands: the first one, or the first nan.
-
-    Args:
-        input: `(*)`, integer or floating point.
-        dim: the dimension to search along; None for the flattened Tensor.
-        keepdim: keep the dimension, with length 1.
-        axis: NumPy's name for `dim`.
-        keepdims: NumPy's name for `keepdim`.
-
-    Returns:
-        Indices, int64.
-
-    Raises:
-        DimensionError: `dim` is out of range, or has length 0.
-        DTypeError: bool or complex input.
-    """
+    """Where the smallest element stands: the first one, or the first nan; see `argmax`."""
     return _position(
         "argmin", input, dim if axis is None else axis, keepdim if keepdims is None else keepdims
     )
@@ -1490,20 +1404,10 @@ def any(
     axis: Dims = None,
     keepdims: bool | None = None,
 ) -> Tensor:
-    """Whether some element is true (not zero; nan is true).
-
-    Args:
-        input: `(*)`, any dtype.
-        dim: the dimension or dimensions; None for all, () for none.
-        keepdim: keep them, with length 1.
-        axis: NumPy's name for `dim`.
-        keepdims: NumPy's name for `keepdim`.
+    """Whether some element is true (not zero; nan is true); the arguments are those of `all`.
 
     Returns:
         bool, or uint8 for uint8; False over nothing.
-
-    Raises:
-        DimensionError: a dimension is out of range.
     """
     return _truth(
         "any", input, dim if axis is None else axis, bool(keepdim if keepdims is None else keepdims)
@@ -1604,10 +1508,7 @@ _logsumexp = primitive(
         sample(make.complex(2, 3), 1),
         sample(make.integers(-3, 9, 2, 3), 0),
     ],
-    errors=lambda make: [
-        bad(IndexError, "Dimension out of range", make.real(2, 3), 2),
-        bad(TypeError, "missing the argument 'dim'", make.real(2, 3)),
-    ],
+    errors=_wrong_dims,
     departs={
         "values: complex128": "another multiple of 2 pi i, of one element",
         "tangent: 8": "of nothing: 0 here, nan in PyTorch",

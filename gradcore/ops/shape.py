@@ -6,7 +6,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import numpy as np
 
@@ -90,6 +90,7 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 # how these operations are declared -------------------------------------------------------------
@@ -2161,20 +2162,24 @@ _triu = linear(
 )
 
 
-@public(
-    in_place=True,
-    methods=("tril",),
-    numpy={"tril": lambda m, k=0: _tril(m, k)},
-    array_api="tril",
-    kind="primitive",
-    samples=lambda make: [
-        sample(make.real(3, 3)),
-        sample(make.real(2, 3), 1),
-        sample(make.real(2, 3, 3), diagonal=-1),
-        sample(make.real(0, 3)),
-    ],
-    errors=lambda make: [bad(RuntimeError, "at least 2 dimensions", make.real(3))],
-)
+def _of_triangles(name: str, part: Callable[..., Tensor]) -> Callable[[F], F]:
+    return public(
+        in_place=True,
+        methods=(name,),
+        numpy={name: lambda m, k=0: part(m, k)},
+        array_api=name,
+        kind="primitive",
+        samples=lambda make: [
+            sample(make.real(3, 3)),
+            sample(make.real(2, 3), 1),
+            sample(make.real(2, 3, 3), diagonal=-1),
+            sample(make.real(0, 3)),
+        ],
+        errors=lambda make: [bad(RuntimeError, "at least 2 dimensions", make.real(3))],
+    )
+
+
+@_of_triangles("tril", _tril)
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The lower triangles of a batch of matrices, zero elsewhere.
 
@@ -2188,30 +2193,9 @@ def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     return _tril(input, diagonal)
 
 
-@public(
-    in_place=True,
-    methods=("triu",),
-    numpy={"triu": lambda m, k=0: _triu(m, k)},
-    array_api="triu",
-    kind="primitive",
-    samples=lambda make: [
-        sample(make.real(3, 3)),
-        sample(make.real(2, 3), 1),
-        sample(make.real(2, 3, 3), diagonal=-1),
-        sample(make.real(0, 3)),
-    ],
-    errors=lambda make: [bad(RuntimeError, "at least 2 dimensions", make.real(3))],
-)
+@_of_triangles("triu", _triu)
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangles of a batch of matrices, zero elsewhere.
-
-    Args:
-        input: `(*, n, m)`, any dtype.
-        diagonal: the first diagonal that stays: 0 is the main one, 1 the next above it.
-
-    Returns:
-        `(*, n, m)`, a copy.
-    """
+    """The upper triangles: as `tril`, with `diagonal` the first diagonal that stays."""
     return _triu(input, diagonal)
 
 

@@ -346,9 +346,7 @@ def igamma(input: Any, other: Any) -> Tensor:
 def igammac(input: Any, other: Any) -> Tensor:
     """The regularised upper incomplete gamma function, 1 - igamma, with broadcasting.
 
-    Args:
-        input: the parameter, not negative. There is no derivative by it.
-        other: where it is evaluated, not negative.
+    The arguments are those of `igamma`.
     """
 
 

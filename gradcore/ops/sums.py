@@ -137,22 +137,13 @@ def nanmean(
     axis: Dims = None,
     keepdims: bool | None = None,
 ) -> Tensor:
-    """Mean over dimensions of the elements that are not nan.
-
-    Args:
-        input: `(*)`, floating point.
-        dim: the dimension or dimensions; None or () for all.
-        keepdim: keep them, with length 1.
-        dtype: what `input` is converted to first.
-        axis: NumPy's name for `dim`.
-        keepdims: NumPy's name for `keepdim`.
+    """Mean over dimensions of the elements that are not nan; the arguments are those of `nansum`.
 
     Returns:
         The means; nan over nothing.
 
     Raises:
         DTypeError: of integers or complex numbers.
-        DimensionError: a dimension is out of range.
     """
     x = tensor_of("nanmean", input)
     if not x._type.recordable:

@@ -277,14 +277,7 @@ def softmax_backward(wanted: tuple[bool], g: Array, y: Array, dim: int | None) -
 
 
 def log_softmax_backward(wanted: tuple[bool], g: Array, y: Array, dim: int | None) -> tuple[Array]:
-    """Return `g - exp(y) * g.sum(dim)`.
-
-    Args:
-        wanted: (True,).
-        g: The shape and dtype of `y`.
-        y: The result of `log_softmax`.
-        dim: As for `softmax`.
-    """
+    """Return `g - exp(y) * g.sum(dim)`; the arguments are as for `softmax_backward`."""
     return (_backward(g, y, dim, 1),)
 
 

@@ -310,17 +310,7 @@ def std_backward(
     correction: float,
     keepdim: bool,
 ) -> tuple[Array]:
-    """Return the gradient of `std`, which is 0 where `std` is; as `var_backward`.
-
-    Args:
-        wanted: (True,).
-        g: The shape and dtype of the result.
-        y: The result.
-        x: As for `var`.
-        dim: As for `var`.
-        correction: As for `var`.
-        keepdim: As for `var`.
-    """
+    """Return the gradient of `std`, 0 where its result `y` is; as `var_backward`."""
     scale = _scale(x, dim, correction)
     if not x.size:
         return (cupy.zeros_like(x),)

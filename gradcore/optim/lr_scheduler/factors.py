@@ -83,13 +83,7 @@ class LambdaLR(_OfFunctions):
 
 
 class MultiplicativeLR(_OfFunctions):
-    """The last rate times a function of the epoch.
-
-    Args:
-        optimizer: whose learning rates are set.
-        lr_lambda: the function, or a list with one for each group.
-        last_epoch: the number of the last epoch.
-    """
+    """The last rate times a function of the epoch; the arguments are those of `LambdaLR`."""
 
     def get_lr(self) -> list[Rate]:
         """The rates of the epoch `last_epoch`."""
