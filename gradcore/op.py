@@ -114,6 +114,7 @@ ASPECTS: Final = {
     "values at": "other values for some elements",
     "ties": "other ones of equal elements",
     "float16": "more exact for float16",
+    "errors": "other classes of errors",
     "copies": "the result has memory of its own",
     "new": "the result is never the operand itself",
     "keywords": "arguments have NumPy's names, too",

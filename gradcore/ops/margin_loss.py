@@ -315,8 +315,13 @@ def margin_ranking_loss(
         sample(make.real(3, 4), make.integers(0, 4, 3)),
         sample(make.real(3, 4), make.integers(0, 4, 3), 2, 0.5, reduction="none"),
         sample(make.real(4), make.integers(0, 4), reduction="sum"),
+        sample(make.real(), np.array(0)),
     ],
     errors=lambda make: [
+        bad(
+            *(ValueError, "weight must be one-dimensional", make.real(2, 3)),
+            *(make.integers(0, 3, 2), 1, 1.0, make.real(2, 3)),
+        ),
         bad(RuntimeError, "only p == 1 and p == 2", make.real(1, 2), make.integers(0, 2, 1), 3),
         bad(RuntimeError, "inconsistent target size", make.real(2, 3), make.integers(0, 2, 3)),
     ],
@@ -335,7 +340,7 @@ def multi_margin_loss(
     """The mean over classes j of max(0, margin - x_t + x_j)^p, without j = t.
 
     Args:
-        input: scores, `(n, classes)` or `(classes)`.
+        input: scores, `(n, classes)`, `(classes)`, or `()` for one class.
         target: the right classes t, `(n)` or `()`, int64.
         p: 1 or 2.
         margin: by how much the right score should exceed the others.
@@ -345,13 +350,16 @@ def multi_margin_loss(
         reduction: `"mean"`, `"sum"`, or `"none"` for one loss per sample.
 
     Raises:
-        ArgumentError: `p` is neither, or there is no such reduction.
+        ArgumentError: `p` is neither, there is no such reduction, or `weight` is no vector.
         ShapeError: the shapes do not fit together.
     """
     reduction = _checked(reduction, size_average, reduce)
     if p not in (1, 2):
         raise ArgumentError("only p == 1 and p == 2 supported")
+    if weight is not None and weight.ndim != 1:
+        raise ArgumentError("weight must be one-dimensional")
     x, t = floating("multi_margin_loss", input), tensor_of("multi_margin_loss", target)
+    x = x if x.ndim else x.reshape(1)
     if x.ndim not in (1, 2) or not x.shape[-1]:
         raise ShapeError(
             "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
