@@ -1,5 +1,6 @@
 """Fixed seeds, no leaked global state, and the oracle."""
 
+import gc
 import os
 import random
 
@@ -30,6 +31,12 @@ def global_state():
         "NumPy's error handling": np.geterr(),
         "NumPy's print options": repr(np.get_printoptions()),
     }
+
+
+def pytest_collection_finish():
+    """Let the garbage collector leave out what stays till the end: the modules and the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

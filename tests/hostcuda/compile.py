@@ -1,5 +1,6 @@
 """Compile CUDA source with g++, through include/hostcuda.hpp, to a shared library."""
 
+import functools
 import hashlib
 import os
 import re
@@ -49,6 +50,7 @@ def _cached(name, key, make):
     return path
 
 
+@functools.cache
 def _shim():
     return "\0".join(path.read_text() for path in sorted(INCLUDE.rglob("*.*h*")) if path.is_file())
 
@@ -73,7 +75,8 @@ def build(source, include_dirs=(), name_expressions=()):
             flags.append("-DHC_LENIENT")
     header = "hostcuda_cupy.hpp" if "#include <cupy/" in source else "hostcuda.hpp"
     include = [f"-I{folder}" for folder in (INCLUDE, *include_dirs)]
-    key = [_shim(), CXX, *flags, *include]
+    # Not the path of INCLUDE, whose files are in the key: all checkouts share what is compiled.
+    key = [_shim(), CXX, *flags, *include_dirs]
 
     def make_precompiled(path):
         _run([CXX, *flags, *include, "-x", "c++-header", INCLUDE / header, "-o", path])

@@ -1,5 +1,6 @@
 """What hostcuda must find in kernels that are wrong, and what it stands in for."""
 
+import shutil
 import threading
 
 import numpy as np
@@ -131,6 +132,19 @@ def test_integer_intrinsics_and_vector_types(xp):
         *(a * b >> 32, signed % 2**32, c * d >> 64, 0x80000001, 23, c ^ d),
         16 + 1600 + 160000,
     ]
+
+
+def test_a_copy_of_the_folder_finds_what_was_compiled(xp, tmp_path, monkeypatch):
+    from hostcuda import compile as hc
+
+    kept, _ = hc.build(VOTES)
+    headers = hc._shim.__wrapped__()
+    monkeypatch.setattr(hc, "INCLUDE", shutil.copytree(hc.INCLUDE, tmp_path / "include"))
+    monkeypatch.setattr(hc, "_shim", hc._shim.__wrapped__)
+    assert hc.build(VOTES)[0] == kept
+    with (hc.INCLUDE / "hostcuda.hpp").open("a") as header:
+        header.write("// changed\n")
+    assert hc._shim() != headers  # which is part of the key
 
 
 # what CuPy carries compiled ----------------------------------------------------------------------
