@@ -93,6 +93,7 @@ def kl_div(
         sample(make.real(2, 3), make.real(2, 3), make.real(2, 3, low=0.3)),
         sample(make.real(2, 3), make.real(3), make.real(2, low=0.3), full=True, reduction="sum"),
         sample(make.real(2, 3), make.real(2, 3), make.real(2, 1, low=0.3), reduction="none"),
+        sample(make.real(2, 3), make.real(2, 3), make.real(1, 3, low=0.3)),
         sample(make.real(3), make.real(3), 0.5),
     ],
     errors=lambda make: [
@@ -114,8 +115,8 @@ def gaussian_nll_loss(
     Args:
         input: means, `(*)` or `(*, n)`.
         target: broadcasts.
-        var: variances: `(*)`, `(*, 1)`, the shape of `input`, or a number; not negative. A `var`
-            below `eps` has the derivative of `eps`.
+        var: variances: `(*)`, the shape of `input`, one with 1 in a single place, or a number;
+            not negative. A `var` below `eps` has the derivative of `eps`.
         full: whether to add the constant log(2 pi) / 2.
         eps: the least variance.
         reduction: `"mean"`, `"sum"`, or `"none"` for one loss per element.
@@ -135,7 +136,9 @@ def gaussian_nll_loss(
     if v.shape != x.shape:
         if x.shape[:-1] == v.shape:
             v = v.unsqueeze(-1)
-        elif x.shape[:-1] != v.shape[:-1] or v.shape[-1:] != (1,):
+        elif x.ndim != v.ndim or [m for n, m in zip(x.shape, v.shape, strict=True) if n != m] != [
+            1
+        ]:
             raise ArgumentError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ArgumentError(f"{reduction} is not valid")
