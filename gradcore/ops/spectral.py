@@ -534,7 +534,7 @@ def _eig_vjp(xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, real: bool) -> list[
     if of_values is not None:
         part = _column(xp, of_values) * right
         inner = part if inner is None else inner + part
-    d = xp.apply(linear_solve, right, inner, "")
+    d = xp.apply(linear_solve, right, inner, "")[0]
     return [xp.real(d) if real else d]
 
 
