@@ -16,9 +16,9 @@ from ..op import primitive, promote, public, tensor_of
 from ..samples import bad, sample
 from ..tensor import Tensor
 from .elimination import (
-    in_one_batch,
     determinants,
     factors,
+    in_one_batch,
     inverses,
     is_singular,
     log_determinants,
