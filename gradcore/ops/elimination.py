@@ -43,7 +43,10 @@ def factors(xp: Any, a: Array) -> tuple[Array, Array]:
 
 def in_one_batch(xp: Any, *arrays: Array) -> list[Array]:
     """Matrices with the dimensions before them broadcast."""
-    batch = np.broadcast_shapes(*[v.shape[:-2] for v in arrays])
+    batches = {v.shape[:-2] for v in arrays}
+    if len(batches) == 1:
+        return list(arrays)
+    batch = np.broadcast_shapes(*batches)
     return [xp.broadcast_to(v, (*batch, *v.shape[-2:])) for v in arrays]
 
 

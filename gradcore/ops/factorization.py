@@ -46,22 +46,24 @@ def _exchanged(x: Array, rows: Array, i: int, pivot: Array) -> None:
     rows[:, i], rows[at] = rows[at], rows[:, i].copy()
 
 
+def _factored(a: Array) -> tuple[Array, Array, Array]:
+    """L and U of a large matrix, the pivots from 1, and info, by SciPy."""
+    lu, pivots, info = scipy_routine("getrf", a.dtype, *a.shape)(a)
+    return lu, pivots + 1, np.array(info, np.int32)
+
+
 def _eliminated(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
     """Gaussian elimination with the largest pivot of each column, for all matrices at once."""
     batch, (m, n) = x.shape[:-2], x.shape[-2:]
     k = min(m, n)
+    if x.size and scipy_routine("getrf", x.dtype, m, n):
+        found, pivots, info = of_each(_factored, x)
+        return found, pivots, info, _ordered(xp, pivots, m)
     count = math.prod(batch)
     lu = np.array(x, order="C").reshape(count, m, n)
     rows = np.tile(np.arange(m), (count, 1))
     pivots = np.empty((count, k), np.int32)
     info = np.zeros(count, np.int32)
-    routine = scipy_routine("getrf", lu.dtype, m, n)
-    if routine is not None:
-        for number in range(count):
-            lu[number], pivots[number], info[number] = routine(lu[number])
-        pivots += 1
-        rows = _ordered(xp, pivots, m)
-        return _shaped(batch, lu, pivots, info, rows)
     each = np.arange(count)
     complex_numbers = lu.dtype.kind == "c"
     with quiet():
@@ -151,7 +153,7 @@ def _ordered(xp: Any, pivots: Array, m: int) -> Array:
     count, k = math.prod(pivots.shape[:-1]), pivots.shape[-1]
     if count == 1:
         order = np.arange(m)
-        view = memoryview(order)  # whose elements are read and written faster
+        view = order.data  # whose elements are read and written faster
         for i, pivot in enumerate(pivots.reshape(-1).tolist()):
             view[i], view[pivot - 1] = view[pivot - 1], view[i]
         return order.reshape(*pivots.shape[:-1], m)

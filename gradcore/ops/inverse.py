@@ -99,8 +99,8 @@ def inv_or_nan(A: Tensor) -> Tensor:
 
 def _solve_forward(xp: Any, a: Array, b: Array, name: str) -> tuple[Array, Array, Array]:
     lu, pivots = factors(xp, a)
-    y = solutions(xp, a, b, lu, pivots, False, name)
-    return y, *[xp.broadcast_to(v, (*y.shape[:-2], *v.shape[-2:])) for v in (lu, pivots)]
+    y, lu, pivots = in_one_batch(xp, solutions(xp, a, b, lu, pivots, False, name), lu, pivots)
+    return y, lu, pivots
 
 
 def _solve_rule(
@@ -363,9 +363,10 @@ def _solve_errors(make: Any) -> list[Any]:
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of `A @ X = B`, or of `X @ A = B`.
 
-    The gradient eliminates the matrices a second time, where PyTorch keeps the factors: with few
-    columns it takes up to six times as long. On a CUDA device the host waits, to see whether the
-    matrices are regular.
+    Of large matrices on the CPU SciPy gives the factors, which are kept for the gradient. Without
+    SciPy, and on CUDA devices, the gradient eliminates the matrices a second time: with few columns
+    that takes some four times as long as in PyTorch. On a CUDA device the host waits, to see
+    whether the matrices are regular.
 
     Args:
         A: `(*, n, n)`, float32, float64 or complex.
@@ -536,6 +537,8 @@ def _adjugate_forward(xp: Any, a: Array, det: Array, lu: Array, pivots: Array) -
     if bool(xp.isfinite(y).all()):
         return y
     singular = is_singular(xp, a)[..., None, None]
+    if not bool(singular.any()):
+        return y  # it overflows
     one = xp.module.eye(a.shape[-1], dtype=a.dtype)
     cofactors = _by_singular_values(
         xp, xp.where(singular, a, one), lambda u, s, vh: one * _but_one(xp, s)[..., None, :]
@@ -678,8 +681,10 @@ def det(A: Tensor) -> Tensor:
         A: `(*, n, n)`, float32, float64 or complex.
 
     Returns:
-        `(*)`. The gradient is of cofactors, for singular matrices too; the second derivative of
-        these is nan. It takes a second elimination, where PyTorch keeps the factors.
+        `(*)`. The gradient is of cofactors, the second derivative of minors, for singular matrices
+        too; the third derivative of these is nan. Of large matrices on the CPU SciPy gives the
+        factors, which are kept for the gradient; without SciPy, and on CUDA devices, that takes
+        another elimination, and up to five times as long as in PyTorch.
 
     Raises:
         ShapeError: the matrices are not square.
@@ -745,7 +750,9 @@ _slogdet = primitive(
 def slogdet(A: Tensor) -> SlogdetResult:
     """The sign and the logarithm of the absolute value of the determinant.
 
-    The gradient inverts the matrices, where PyTorch keeps their factors: up to eight times as long.
+    Of large matrices on the CPU SciPy gives the factors, which are kept for the gradient. Without
+    SciPy, and on CUDA devices, the gradient eliminates the matrices a second time: that takes some
+    four times as long as in PyTorch.
 
     Args:
         A: `(*, n, n)`, float32, float64 or complex.
