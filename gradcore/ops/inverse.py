@@ -363,9 +363,9 @@ def _solve_errors(make: Any) -> list[Any]:
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of `A @ X = B`, or of `X @ A = B`.
 
-    Of large matrices on the CPU SciPy gives the factors, which are kept for the gradient. Without
-    SciPy, and on CUDA devices, the gradient eliminates the matrices a second time: with few columns
-    that takes some four times as long as in PyTorch. On a CUDA device the host waits, to see
+    Of matrices from 32 by 32 on the CPU SciPy gives the factors, which are kept for the gradient.
+    Else this eliminates the matrices a second time: without SciPy that takes some four times as
+    long as in PyTorch, of one large matrix and few columns. On a CUDA device the host waits, to see
     whether the matrices are regular.
 
     Args:
@@ -682,9 +682,9 @@ def det(A: Tensor) -> Tensor:
 
     Returns:
         `(*)`. The gradient is of cofactors, the second derivative of minors, for singular matrices
-        too; the third derivative of these is nan. Of large matrices on the CPU SciPy gives the
-        factors, which are kept for the gradient; without SciPy, and on CUDA devices, that takes
-        another elimination, and up to five times as long as in PyTorch.
+        too; the third derivative of these is nan. Of matrices from 32 by 32 on the CPU SciPy gives
+        the factors, which are kept for the gradient. Else this eliminates the matrices again: of
+        one large matrix, without SciPy, it takes some four times as long as in PyTorch.
 
     Raises:
         ShapeError: the matrices are not square.
@@ -750,9 +750,9 @@ _slogdet = primitive(
 def slogdet(A: Tensor) -> SlogdetResult:
     """The sign and the logarithm of the absolute value of the determinant.
 
-    Of large matrices on the CPU SciPy gives the factors, which are kept for the gradient. Without
-    SciPy, and on CUDA devices, the gradient eliminates the matrices a second time: that takes some
-    four times as long as in PyTorch.
+    Of matrices from 32 by 32 on the CPU SciPy gives the factors, which are kept for the gradient.
+    Else this eliminates the matrices again: of one large matrix, without SciPy, it takes some four
+    times as long as in PyTorch.
 
     Args:
         A: `(*, n, n)`, float32, float64 or complex.

@@ -102,7 +102,12 @@ def _gesdd(a: Array, full: bool, vectors: bool) -> tuple[Array, ...]:
     return (u, s, vh) if vectors else (s,)
 
 
-def _decomposed(xp: Any, x: Array, full: bool, vectors: bool) -> tuple[Array, ...]:
+def decomposed(xp: Any, x: Array, full: bool, vectors: bool) -> tuple[Array, ...]:
+    """U, S and Vh, or S alone.
+
+    Raises:
+        LinAlgError: there are values that are not finite.
+    """
     found: tuple[Array, ...]
     try:
         if xp.module is np and x.size and scipy_routine("gesdd", x.dtype, *x.shape[-2:]):
@@ -118,11 +123,11 @@ def _decomposed(xp: Any, x: Array, full: bool, vectors: bool) -> tuple[Array, ..
 
 
 def _svd_forward(xp: Any, x: Array, full: bool) -> tuple[Array, ...]:
-    return _decomposed(xp, x, full, True)
+    return decomposed(xp, x, full, True)
 
 
 def _svdvals_forward(xp: Any, x: Array) -> Array:
-    return _decomposed(xp, x, False, False)[0]
+    return decomposed(xp, x, False, False)[0]
 
 
 def _svd_vjp(
