@@ -72,6 +72,16 @@ def test_second_derivative_of_determinants_in_a_batch(rng):
     np.testing.assert_allclose(h, found[:, 0, 1], atol=1e-12)
 
 
+def test_third_derivative_of_the_determinant(rng):
+    x, step = (gd.tensor(rng.normal(size=(3, 3))) for _ in range(2))
+    hessian = gd.func.hessian(gd.linalg.det)
+    expected = (hessian(x + step) - hessian(x - step)) / 2  # it is linear in the matrix
+    np.testing.assert_allclose(gd.func.jvp(hessian, (x,), (step,))[1], expected, atol=1e-11)
+    weights = gd.tensor(rng.normal(size=(3, 3, 3, 3)))
+    found = gd.func.grad(lambda v: (hessian(v) * weights).sum())(x)
+    np.testing.assert_allclose((found * step).sum(), (expected * weights).sum(), rtol=1e-9)
+
+
 @pytest.mark.parity
 def test_second_derivative_of_the_determinant_of_a_matrix_that_is_nearly_singular(torch, rng):
     a = rng.normal(size=(4, 3)) @ rng.normal(size=(3, 4))
