@@ -7,7 +7,7 @@ import pytest
 
 import gradcore as gd
 from gradcore.device import CPU
-from gradcore.ops import factorization, matrices, triangular
+from gradcore.ops import factorization, matrices, spectral, triangular
 from gradcore.testing import gradcheck, gradgradcheck
 
 
@@ -156,7 +156,13 @@ def test_large_matrices_without_scipy(rng, monkeypatch, dtype, shape):
         found = [*factorization._eliminated(CPU.xp, x)]
         for matrix in (square, square.swapaxes(-1, -2)):
             found += [triangular._substituted(CPU.xp, matrix, right, up, False) for up in (0, 1)]
-        return found
+        found += factorization._geqrf_forward(CPU.xp, x)
+        for mode in ("reduced", "complete"):
+            found += factorization._qr_forward(CPU.xp, x, mode)
+        for full in (False, True):
+            u, s, vh = spectral._svd_forward(CPU.xp, x, full)
+            found += [s, (u[..., :n] * s[..., None, :]) @ vh[..., :n, :], u.mT.conj() @ u]
+        return [*found, spectral._svdvals_forward(CPU.xp, x)]
 
     with_scipy = run()
     monkeypatch.setitem(sys.modules, "scipy.linalg", None)
@@ -169,6 +175,15 @@ def test_large_matrices_without_scipy(rng, monkeypatch, dtype, shape):
     for one, other in zip(with_scipy, without, strict=True):
         assert one.dtype == other.dtype
         np.testing.assert_allclose(one, other, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("call", [gd.linalg.svd, gd.linalg.svdvals])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_singular_values_of_large_matrices_that_are_not_finite(call, value, rng):
+    x = rng.normal(size=(2, 40, 40))
+    x[1, 3, 4] = value
+    with pytest.raises(gd.linalg.LinAlgError, match="contained non-finite values"):
+        call(tensor(x))
 
 
 # against PyTorch ---------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from .factorization import (
     parted,
     permutation,
     reflected,
-    vectors,
 )
 from .factorization import geqrf as _geqrf
 from .factorization import lu_solve as _lu_solve
@@ -479,10 +478,9 @@ def ormqr(
         raise ShapeError(
             f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])"
         )
-    v = vectors(x, t._shape[-1])
     if left:
-        return reflected(v, t, c, transpose)
-    return reflected(v, t, c.mH, not transpose).mH
+        return reflected(x, t, c, transpose)
+    return reflected(x, t, c.mH, not transpose).mH
 
 
 # singular values ---------------------------------------------------------------------------------

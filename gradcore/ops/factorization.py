@@ -16,7 +16,18 @@ from ..samples import Maker, bad, sample
 from ..tensor import Tensor
 from .arithmetic import no_derivative
 from .creation import eye
-from .matrices import adjoint, alike, identity, inexact, matrices, scipy_routine, succeeded
+from .matrices import (
+    COMPLEX,
+    adjoint,
+    alike,
+    identity,
+    inexact,
+    matrices,
+    of_each,
+    scipy_routine,
+    succeeded,
+)
+from .shape import cat
 from .triangular import check_equation, solve
 
 __all__: list[str] = []
@@ -35,22 +46,24 @@ def _exchanged(x: Array, rows: Array, i: int, pivot: Array) -> None:
     rows[:, i], rows[at] = rows[at], rows[:, i].copy()
 
 
+def _factored(a: Array) -> tuple[Array, Array, Array]:
+    """L and U of a large matrix, the pivots from 1, and info, by SciPy."""
+    lu, pivots, info = scipy_routine("getrf", a.dtype, *a.shape)(a)
+    return lu, pivots + 1, np.array(info, np.int32)
+
+
 def _eliminated(xp: Any, x: Array) -> tuple[Array, Array, Array, Array]:
     """Gaussian elimination with the largest pivot of each column, for all matrices at once."""
     batch, (m, n) = x.shape[:-2], x.shape[-2:]
     k = min(m, n)
+    if x.size and scipy_routine("getrf", x.dtype, m, n):
+        found, pivots, info = of_each(_factored, x)
+        return found, pivots, info, _ordered(xp, pivots, m)
     count = math.prod(batch)
     lu = np.array(x, order="C").reshape(count, m, n)
     rows = np.tile(np.arange(m), (count, 1))
     pivots = np.empty((count, k), np.int32)
     info = np.zeros(count, np.int32)
-    routine = scipy_routine("getrf", lu.dtype, k)
-    if routine is not None:
-        for number in range(count):
-            lu[number], pivots[number], info[number] = routine(lu[number])
-        pivots += 1
-        rows = _ordered(xp, pivots, m)
-        return _shaped(batch, lu, pivots, info, rows)
     each = np.arange(count)
     complex_numbers = lu.dtype.kind == "c"
     with quiet():
@@ -138,11 +151,12 @@ def _ordered(xp: Any, pivots: Array, m: int) -> Array:
             "of lu_factor?"
         )
     count, k = math.prod(pivots.shape[:-1]), pivots.shape[-1]
-    if count == 1:  # a list is faster than columns of one row
-        order = list(range(m))
+    if count == 1:
+        order = np.arange(m)
+        view = order.data  # whose elements are read and written faster
         for i, pivot in enumerate(pivots.reshape(-1).tolist()):
-            order[i], order[pivot - 1] = order[pivot - 1], order[i]
-        return np.array(order).reshape(*pivots.shape[:-1], m)
+            view[i], view[pivot - 1] = view[pivot - 1], view[i]
+        return order.reshape(*pivots.shape[:-1], m)
     rows = np.tile(np.arange(m), (count, 1))
     at = pivots.reshape(count, k) - 1
     each = np.arange(count)
@@ -442,7 +456,35 @@ def lu_solve(
 # QR ----------------------------------------------------------------------------------------------
 
 
+_COLUMNS: Final = 64
+"""Columns that LAPACK changes at once where it is given memory for them."""
+
+
+def _is_large(xp: Any, x: Array) -> bool:
+    """Whether SciPy is there, and decomposes the matrices sooner than NumPy."""
+    return xp.module is np and x.size > 0 and bool(scipy_routine("geqrf", x.dtype, *x.shape[-2:]))
+
+
+def _by_reflections(a: Array) -> tuple[Array, Array]:
+    """R of a large matrix and the reflections that make its Q, by SciPy."""
+    y, tau, _, _ = scipy_routine("geqrf", a.dtype, *a.shape)(a, lwork=_COLUMNS * a.shape[1])
+    return y, tau
+
+
+def _reduced(a: Array) -> tuple[Array, Array]:
+    """Q and R of a large matrix, by SciPy."""
+    y, tau = _by_reflections(a)
+    k = len(tau)
+    name = "ungqr" if a.dtype in COMPLEX else "orgqr"
+    q, _, _ = scipy_routine(name, a.dtype, *a.shape)(y[:, :k], tau, lwork=_COLUMNS * k)
+    return q, np.triu(y[:k])
+
+
 def _qr_forward(xp: Any, x: Array, mode: str) -> tuple[Array, ...]:
+    if _is_large(xp, x) and (
+        mode == "reduced" or (mode == "complete" and x.shape[-2] <= x.shape[-1])
+    ):
+        return of_each(_reduced, x)
     if mode == "r":
         r = xp.module.linalg.qr(x, mode="r")
         return xp.module.zeros((0,), x.dtype), r
@@ -569,7 +611,9 @@ def qr(A: Tensor, mode: str = "reduced") -> QRResult:
     return QRResult(*_qr(x, mode))
 
 
-def _geqrf_forward(xp: Any, x: Array) -> tuple[Array, Array]:
+def _geqrf_forward(xp: Any, x: Array) -> tuple[Array, ...]:
+    if _is_large(xp, x):
+        return of_each(_by_reflections, x)
     a, tau = xp.module.linalg.qr(x, mode="raw")
     return a.swapaxes(-1, -2), tau
 
@@ -582,27 +626,30 @@ geqrf = primitive(
 # reflections -------------------------------------------------------------------------------------
 
 
-def reflected(v: Tensor, tau: Tensor, x: Tensor, adjoint: bool) -> Tensor:
-    """The product Q @ x, or Q.mH @ x, of the reflections I - tau v v^H.
+# With V for the vectors of reflections I - tau v v^H, D for the factors tau and S for the strict
+# upper triangle of V^H V, their product Q is I - V T V^H for T = (I + D S)^-1 D.
 
-    With V for the vectors, D for the factors and S for the strict upper triangle of V^H V, their
-    product Q is I - V T V^H for T = (I + D S)^-1 D.
-    """
-    inner = v.mH @ v
+
+def _times_t(inner: Tensor, tau: Tensor, y: Tensor, adjoint: bool) -> Tensor:
+    """T @ y, or T.mH @ y, where `inner` is V^H V."""
     factors = tau.unsqueeze(-1)
     system = factors * inner.triu(1)  # the diagonal counts as ones
-    y = v.mH @ x
     if adjoint:
-        y = factors.conj() * solve(system.mH, y, False, True)
-    else:
-        y = solve(system, factors * y, True, True)
-    return x - v @ y
+        return factors.conj() * solve(system.mH, y, False, True)
+    return solve(system, factors * y, True, True)
 
 
-def vectors(x: Tensor, count: int) -> Tensor:
-    """The vectors of the reflections that `geqrf` returns below the diagonal."""
-    ones = eye(x._shape[-2], count, dtype=x.dtype, device=x.device)
-    return x[..., :count].tril(-1) + ones
+def _parts(x: Tensor, m: int, count: int) -> tuple[Tensor, Tensor]:
+    """V of what `geqrf` returns: its first m rows, in which the diagonal is, and the others."""
+    ones = eye(m, count, dtype=x.dtype, device=x.device)
+    return x[..., :m, :count].tril(-1) + ones, x[..., m:, :count]
+
+
+def reflected(x: Tensor, tau: Tensor, other: Tensor, adjoint: bool) -> Tensor:
+    """The product Q @ other, or Q.mH @ other, of the reflections that `geqrf` returns in `x`."""
+    count = tau._shape[-1]
+    v = cat(_parts(x, count, count), -2)
+    return other - v @ _times_t(v.mH @ v, tau, v.mH @ other, adjoint)
 
 
 @public(
@@ -660,5 +707,6 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
         )
     x = matrices(name, x)
     alike(name, x, t, "input and tau")
-    start = eye(m, n, dtype=x.dtype, device=x.device)
-    return reflected(vectors(x, t._shape[-1]), t, start, False)
+    top, rest = _parts(x, n, t._shape[-1])
+    y = -_times_t(top.mH @ top + rest.mH @ rest, t, top.mH, False)
+    return cat([eye(n, dtype=x.dtype, device=x.device) + top @ y, rest @ y], -2)

@@ -17,7 +17,7 @@ from .matrices import adjoint, alike, fit, inexact, matrices, square
 from .matrix_norm import tolerances
 from .product import matmul
 from .reduction import amax
-from .spectral import singular_values
+from .spectral import decomposed, singular_values
 
 __all__ = ["pinverse"]
 
@@ -49,7 +49,7 @@ def _forward(xp: Any, a: Array, atol: Array, rtol: Array, hermitian: bool) -> Ar
             values, u = xp.module.linalg.eigh(a)
             s, signs, vh = abs(values), xp.sign(values), adjoint(xp, u)
         else:
-            u, s, vh = xp.module.linalg.svd(a, full_matrices=False)
+            u, s, vh = decomposed(xp, a, False, True)
             signs = 1
     except np.linalg.LinAlgError as error:
         raise LinAlgError(_NOT_FINITE) from error

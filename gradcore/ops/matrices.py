@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -115,17 +116,26 @@ def _modules() -> tuple[Any, ...]:
     return blas, lapack
 
 
-def scipy_routine(name: str, dtype: Any, n: int) -> Any:
-    """A routine of BLAS or LAPACK for matrices of size n; None where NumPy must, or will do."""
-    if n < _LARGE:
+def scipy_routine(name: str, dtype: Any, m: int, n: int | None = None) -> Any:
+    """A routine of BLAS or LAPACK for matrices of m by n; None where NumPy must, or will do."""
+    if m * (m if n is None else n) < _LARGE**2:
         return None
     letter = {"f": "s", "d": "d", "F": "c", "D": "z"}[dtype.char]
     return next((f for m in _modules() if (f := getattr(m, letter + name, None))), None)
 
 
 _LARGE: Final = 32
-"""The size of a matrix from which a call of SciPy per matrix takes less time than columns of all
-matrices at once."""
+"""The size of a square matrix from which a call of SciPy per matrix takes less time than columns of
+all matrices at once."""
+
+
+def of_each(run: Callable[[Array], tuple[Array, ...]], x: Array) -> tuple[Array, ...]:
+    """What `run` returns of each of the matrices, of which there are some."""
+    batch = x.shape[:-2]
+    if not batch:
+        return run(x)
+    parts = zip(*[run(x[place]) for place in np.ndindex(*batch)], strict=True)
+    return tuple([np.stack(part).reshape(*batch, *part[0].shape) for part in parts])
 
 
 # what went wrong -------------------------------------------------------------------------------

@@ -14,7 +14,17 @@ from ..op import primitive, public
 from ..samples import bad, sample
 from ..tensor import Lifted, Tensor
 from .inverse import linear_solve
-from .matrices import COMPLEX, adjoint, identity, inexact, matrices, of_symmetric, square
+from .matrices import (
+    COMPLEX,
+    adjoint,
+    identity,
+    inexact,
+    matrices,
+    of_each,
+    of_symmetric,
+    scipy_routine,
+    square,
+)
 
 __all__: list[str] = []
 
@@ -81,27 +91,43 @@ _NOT_FINITE: Final = (
 )
 
 
-def _svd_forward(xp: Any, x: Array, full: bool) -> tuple[Array, ...]:
+def _gesdd(a: Array, full: bool, vectors: bool) -> tuple[Array, ...]:
+    """U, S and Vh of a large matrix, or S alone, by SciPy's LAPACK."""
+    m, n = a.shape
+    work, _ = scipy_routine("gesdd_lwork", a.dtype, m, n)(m, n, vectors, full)
+    length = int(1.001 * work.real) + 1  # a float32 may have been rounded down
+    u, s, vh, info = scipy_routine("gesdd", a.dtype, m, n)(a, vectors, full, length)
+    if info:
+        raise np.linalg.LinAlgError
+    return (u, s, vh) if vectors else (s,)
+
+
+def decomposed(xp: Any, x: Array, full: bool, vectors: bool) -> tuple[Array, ...]:
+    """U, S and Vh, or S alone.
+
+    Raises:
+        LinAlgError: there are values that are not finite.
+    """
+    found: tuple[Array, ...]
     try:
-        u, s, vh = xp.module.linalg.svd(x, full_matrices=full)
+        if xp.module is np and x.size and scipy_routine("gesdd", x.dtype, *x.shape[-2:]):
+            found = of_each(lambda a: _gesdd(a, full, vectors), x)
+        else:
+            y = xp.module.linalg.svd(x, full_matrices=full, compute_uv=vectors)
+            found = tuple(y) if vectors else (y,)
     except np.linalg.LinAlgError as error:
         raise LinAlgError(_NOT_FINITE) from error
-    _refuse_nan(xp, s)
-    return u, s, vh
-
-
-def _refuse_nan(xp: Any, s: Array) -> None:
-    if not bool(xp.module.isfinite(s).all()):
+    if not bool(xp.module.isfinite(found[vectors]).all()):
         raise LinAlgError(_NOT_FINITE)
+    return found
+
+
+def _svd_forward(xp: Any, x: Array, full: bool) -> tuple[Array, ...]:
+    return decomposed(xp, x, full, True)
 
 
 def _svdvals_forward(xp: Any, x: Array) -> Array:
-    try:
-        s = xp.module.linalg.svd(x, compute_uv=False)
-    except np.linalg.LinAlgError as error:
-        raise LinAlgError(_NOT_FINITE) from error
-    _refuse_nan(xp, s)
-    return s
+    return decomposed(xp, x, False, False)[0]
 
 
 def _svd_vjp(
@@ -126,6 +152,8 @@ def _svd_vjp(
             vh = xp.getitem(vh, rows)
             of_vh = None if of_vh is None else xp.getitem(of_vh, rows)
     if of_u is None and of_vh is None:
+        if m > n:
+            return [xp.matmul(u, _column(xp, of_s) * vh)]
         return [xp.matmul(u * _row(xp, of_s), vh)]
     squares = s * s
     gaps = _differences(xp, squares)
@@ -534,7 +562,7 @@ def _eig_vjp(xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, real: bool) -> list[
     if of_values is not None:
         part = _column(xp, of_values) * right
         inner = part if inner is None else inner + part
-    d = xp.apply(linear_solve, right, inner, "")
+    d = xp.apply(linear_solve, right, inner, "")[0]
     return [xp.real(d) if real else d]
 
 

@@ -271,3 +271,13 @@ def test_made_of_no_particular_values(name):
     found = getattr(gd, name)(2, 3, device="cuda", dtype=gd.float32)
     assert (found.device, found.dtype) == (gd.device("cuda:0"), gd.float32)
     assert found.shape == (2, 3)
+
+
+def test_second_derivatives_of_determinants_of_singular_matrices():
+    regular = np.random.default_rng(0).normal(size=(3, 3))
+    matrices = np.stack([regular, np.diag([1.0, 0.0, 2.0]), np.diag([0.0, 3.0, 0.0])])
+    expected, found = (
+        gd.vmap(gd.func.hessian(gd.linalg.det))(gd.tensor(matrices, device=device))
+        for device in ("cpu", CUDA)
+    )
+    np.testing.assert_allclose(found.cpu(), expected, atol=1e-12)
