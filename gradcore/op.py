@@ -116,6 +116,7 @@ ASPECTS: Final = {
     "copies": "the result has memory of its own",
     "new": "the result is never the operand itself",
     "keywords": "arguments have NumPy's names, too",
+    "signature": "other parameters",
     "differentiable": "only gradcore has a derivative",
     "derivative": "only gradcore has a derivative of all orders, or for some arguments",
     "complex derivative": "another derivative by complex numbers for some arguments",

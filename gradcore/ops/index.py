@@ -1279,8 +1279,10 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
         sample(make.real(2, 3), np.array([1, 2]), 0, output_size=3),
         sample(make.real(), 3),
         sample(np.array([2, 0, 1])),
+        sample(repeats=np.array([2, 0, 1])),
     ],
     errors=lambda make: [
+        bad(TypeError, "must be Tensor, not int", repeats=2),
         bad(RuntimeError, "repeats must have the same size", make.real(2, 3), np.array([1, 2]), 1),
         bad(RuntimeError, "repeats can not be negative", make.real(2, 3), -1),
     ],
@@ -1289,7 +1291,7 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
     departs={"node": "composite", "saves less": "the repeats"},
 )
 def repeat_interleave(
-    input: Tensor,
+    input: Tensor | None = None,
     repeats: Any = None,
     dim: int | None = None,
     *,
@@ -1299,8 +1301,9 @@ def repeat_interleave(
     """Each slice of a dimension repeated, one after the other.
 
     Args:
-        input: `(*, n, *)`, any dtype. Alone it is taken for `repeats`, of the places 0 to n - 1.
-        repeats: how often: an int, or `(n,)` or `(1,)` integers.
+        input: `(*, n, *)`, any dtype.
+        repeats: how often: an int, or `(n,)` or `(1,)` integers. If one Tensor alone is given, it
+            is the repeats, of the places 0 to n - 1.
         dim: the dimension; without it, `input` is flattened first.
         output_size: the sum of `repeats`. If they are on a CUDA device, it saves waiting for it.
         axis: NumPy's name for `dim`.
@@ -1312,6 +1315,8 @@ def repeat_interleave(
         ShapeError: `repeats` does not fit the dimension, or one is negative.
         DimensionError: `dim` is out of range.
     """
+    if input is None:
+        input, repeats = repeats, None
     input = tensor_of("repeat_interleave", input)
     dim = dim if axis is None else axis
     if repeats is None:

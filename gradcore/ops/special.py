@@ -522,8 +522,15 @@ def _bessel(
         in_place=False,
         path=f"special.{_OF_ORDER.get(name, name)}",
         samples=over(low, 1.5),
-        departs={"differentiable": "PyTorch has no derivative"} if name in _OF_ORDER else None,
+        departs=_departures(name) if name in _OF_ORDER else None,
     )
+
+
+def _departures(name: str) -> dict[str, str]:
+    departs = {"differentiable": "PyTorch has no derivative"}
+    if name.endswith("e"):
+        departs["signature"] = "the operand is input, as of all others, and not x"
+    return departs
 
 
 _OF_ORDER: Final = {
@@ -611,6 +618,6 @@ def scaled_modified_bessel_k1(input: Tensor) -> Tensor:
     samples=lambda make: [sample(make.real(2, 3)), sample(make.real()), sample(make.real(0))],
     departs={"node": "sinc", "differentiable": "PyTorch has no derivative"},
 )
-def spherical_bessel_j0(input: Tensor) -> Tensor:
+def spherical_bessel_j0(x: Tensor) -> Tensor:
     """sin(x) / x of each element, 1 at 0."""
-    return sinc(_of_inexact("spherical_bessel_j0", input) / math.pi)
+    return sinc(_of_inexact("spherical_bessel_j0", x) / math.pi)

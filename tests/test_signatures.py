@@ -1,0 +1,301 @@
+"""Each call that PyTorch documents binds here: the parameters, their order, names and defaults.
+
+What it documents is read from the stubs that it installs, from the signatures of its functions
+written in Python, and from the schemas of those that no stub lists.
+"""
+
+import ast
+import inspect
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradcore as gd
+import oracle
+from gradcore.op import OPS
+from gradcore_bench import records
+from gradcore_bench.coverage import operations
+
+pytestmark = pytest.mark.parity
+
+NOT_HERE = frozenset({"out", "layout", "pin_memory"})
+"""Parameters that no function of gradcore has."""
+
+NUMPYS = {"dim": "axis", "keepdim": "keepdims"}
+"""NumPy's names that PyTorch's parser takes in the place of its own."""
+
+NAMED_DIMENSIONS = ("Dimname", "str | EllipsisType | None", "list[str | None]")
+
+DOCSTRING_IS_RIGHT = (
+    *("tensor", "Tensor.new_tensor", "Tensor.requires_grad_"),
+    *(f"Tensor.{name}" for name in ("bool", "byte", "cdouble", "cfloat", "char", "double")),
+    *(f"Tensor.{name}" for name in ("float", "half", "int", "long", "short")),
+)
+SCHEMA_IS_RIGHT = ("linspace", "logspace", "Tensor.arctanh_", "Tensor.atanh_")
+"""Where PyTorch does not take what the stub says, but what these say."""
+
+BY_PLACE_ALONE = {"Tensor.to": {"other"}}
+"""Parameters of which PyTorch does not take the name in the stub."""
+
+
+def resolved(library, path):
+    """What stands in a library at a path, or None."""
+    for name in path.split("."):
+        library = getattr(library, name, None)
+    return library
+
+
+def public_paths():
+    """The operations, all other functions beside them, and Tensor's methods."""
+    found = set(operations())
+    for namespace in ("", "fft.", "linalg.", "nn.functional.", "special."):
+        module = resolved(gd, namespace[:-1]) if namespace else gd
+        found |= {
+            namespace + name
+            for name in getattr(module, "__all__", vars(module))
+            if inspect.isfunction(getattr(module, name)) and name[0] != "_"
+        }
+    found |= {f"Tensor.{name}" for name in dir(gd.Tensor) if name[0] != "_"}
+    return sorted(path for path in found if callable(resolved(gd, path)))
+
+
+def record_of(path):
+    """The record of an operation, of one of its methods or of a form that writes."""
+    if path in OPS:
+        return OPS[path]
+    namespace, _, name = path.rpartition(".")
+    if namespace == "Tensor":
+        for op in OPS.values():
+            if name in op.methods or (op.in_place and name.removesuffix("_") in op.methods):
+                return op
+    return None
+
+
+# PyTorch's overloads -----------------------------------------------------------------------------
+
+Parameter = inspect.Parameter
+
+
+def _default(node):
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        value = ast.unparse(node).removeprefix("torch.")
+    return Parameter.empty if value is Ellipsis else value
+
+
+def _from_definition(node):
+    """The signature of a definition in a stub."""
+    args = node.args
+    positional = [*args.posonlyargs, *args.args]
+    lacking = [None] * (len(positional) - len(args.defaults))
+    entries = [
+        (Parameter.POSITIONAL_OR_KEYWORD, *entry)
+        for entry in zip(positional, [*lacking, *args.defaults], strict=True)
+    ]
+    if args.vararg is not None:
+        entries.append((Parameter.VAR_POSITIONAL, args.vararg, None))
+    entries += [
+        (Parameter.KEYWORD_ONLY, *entry)
+        for entry in zip(args.kwonlyargs, args.kw_defaults, strict=True)
+    ]
+    return inspect.Signature(
+        [
+            Parameter(
+                entry.arg,
+                kind,
+                default=Parameter.empty if default is None else _default(default),
+                annotation="" if entry.annotation is None else ast.unparse(entry.annotation),
+            )
+            for kind, entry, default in entries
+        ]
+    )
+
+
+@cache
+def stub(torch, name, of_class=None):
+    """The overloads in a stub, or of a class in it, by name."""
+    body = ast.parse((Path(torch.__file__).parent / "_C" / f"{name}.pyi").read_text()).body
+    if of_class is not None:
+        (body,) = (n.body for n in body if isinstance(n, ast.ClassDef) and n.name == of_class)
+    found = {}
+    for node in body:
+        if isinstance(node, ast.FunctionDef):
+            found.setdefault(node.name, []).append(_from_definition(node))
+    return found
+
+
+def _from_docstring(function):
+    """The signature in the first line of a docstring."""
+    line = function.__doc__.strip().splitlines()[0]
+    (node,) = ast.parse(f"def {line}: ...").body
+    return [_from_definition(node)]
+
+
+def _from_schemas(torch, name):
+    found = []
+    for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
+        arguments = [argument for argument in schema.arguments if not argument.is_out]
+        parameters = [
+            Parameter(
+                "input" if argument.name == "self" else argument.name,
+                Parameter.KEYWORD_ONLY if argument.kwarg_only else Parameter.POSITIONAL_OR_KEYWORD,
+                default=argument.default_value if argument.has_default_value() else Parameter.empty,
+                annotation=str(argument.type),
+            )
+            for argument in arguments
+        ]
+        if any(p.name == "layout" for p in parameters):  # what makes a tensor of none
+            kind = Parameter.KEYWORD_ONLY
+            parameters.append(Parameter("requires_grad", kind, default=False, annotation="bool"))
+        found.append(inspect.Signature(parameters))
+    return found
+
+
+def _of_python(function):
+    """The signatures of a function in Python; of several where an argument chooses one."""
+    inner = inspect.getclosurevars(function).nonlocals
+    if "if_true" in inner:
+        return [s for name in ("if_true", "if_false") for s in _of_python(inner[name])]
+    return [inspect.signature(function)]
+
+
+def _documented(torch, path):
+    function = resolved(torch, path)
+    namespace, _, name = path.rpartition(".")
+    if path in DOCSTRING_IS_RIGHT:
+        return _from_docstring(function)
+    if namespace == "Tensor":
+        if path in SCHEMA_IS_RIGHT:
+            found = _from_schemas(torch, name)
+        elif inspect.isfunction(function):
+            found = [inspect.signature(function)]
+        else:
+            found = stub(torch, "__init__", "TensorBase").get(name, [])
+        return [s.replace(parameters=list(s.parameters.values())[1:]) for s in found]
+    if inspect.isfunction(function):
+        return _of_python(function)
+    found = stub(torch, "_VariableFunctions").get(name, [])
+    if found and namespace in ("", "nn.functional") and path not in SCHEMA_IS_RIGHT:
+        return found
+    return _from_schemas(torch, function.__name__)
+
+
+def _is_kept(overload):
+    """Whether dimensions have no names in it, and no scalar stands before the tensors."""
+    given = overload.parameters
+    named = any(name in str(p.annotation) for p in given.values() for name in NAMED_DIMENSIONS)
+    deprecated = "self" in given and given["self"].annotation == "Tensor" and len(given) > 1
+    return not named and not deprecated
+
+
+def overloads(torch, path):
+    """What PyTorch documents of a function or method, without what gradcore has nowhere."""
+    return [
+        s.replace(
+            parameters=[
+                p.replace(name="input") if p.name == "self" and p.annotation == "Tensor" else p
+                for p in s.parameters.values()
+                if p.name not in NOT_HERE
+            ]
+        )
+        for s in _documented(torch, path)
+        if _is_kept(s)
+    ]
+
+
+def here(path):
+    """gradcore's own signature."""
+    found = inspect.signature(resolved(gd, path))
+    if path.startswith("Tensor."):
+        found = found.replace(parameters=list(found.parameters.values())[1:])
+    return found
+
+
+# in what they differ -----------------------------------------------------------------------------
+
+
+def calls(overload, without_name=()):
+    """Calls that an overload allows, each value the name of its parameter."""
+    given = list(overload.parameters.values())
+    nameless = [
+        at
+        for at, p in enumerate(given)
+        # PyTorch calls a number in the place of `input` `self`.
+        if p.kind is p.VAR_POSITIONAL or p.name in ("self", *without_name)
+    ]
+    first = nameless[-1] + 1 if nameless else 0
+    by_place = [p for p in given if p.kind is not p.KEYWORD_ONLY]
+    by_name = [p for p in given if p.kind is p.KEYWORD_ONLY]
+    required = [p for p in given if p.default is p.empty]
+    for args, kwargs in (
+        (by_place, by_name),
+        (given[:first], given[first:]),
+        ([p for p in by_place if p in required], [p for p in by_name if p in required]),
+    ):
+        yield [p.name for p in args], {p.name: p.name for p in kwargs}
+
+
+def missing(torch, path):
+    """What `path` does not take of what PyTorch documents, in words."""
+    parsed = not inspect.isfunction(resolved(torch, path))
+    for overload in overloads(torch, path):
+        for args, kwargs in calls(overload, BY_PLACE_ALONE.get(path, ())):
+            names = [{}, NUMPYS] if parsed else [{}]
+            for renamed in names:
+                try:
+                    here(path).bind(*args, **{renamed.get(k, k): v for k, v in kwargs.items()})
+                except TypeError as error:
+                    yield f"{error}: of {overload}"
+
+
+def of_its_own(torch, path):
+    """The parameters that PyTorch has not, or not in that place, in words."""
+    there = overloads(torch, path)
+    names = {name for overload in there for name in overload.parameters}
+    names |= {alias for name, alias in NUMPYS.items() if name in names}
+    places = [
+        [p.name for p in overload.parameters.values() if p.kind is not p.KEYWORD_ONLY]
+        for overload in there
+    ]
+    for at, p in enumerate(here(path).parameters.values()):
+        if p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY):
+            continue
+        if p.name not in names:
+            yield f"PyTorch has no parameter {p.name}"
+        elif p.kind is not p.KEYWORD_ONLY and not any(p.name in o[at : at + 1] for o in places):
+            yield f"{p.name} is not PyTorch's parameter {at}"
+
+
+def differences(torch, path):
+    found = [*missing(torch, path)]
+    # What stands at the top level, too, has the parameters that it has in nn.functional.
+    if path in OPS or path.startswith("Tensor."):
+        found += of_its_own(torch, path)
+    return found
+
+
+# tests -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", public_paths())
+def test_a_signature_is_pytorchs(torch, path):
+    if resolved(torch, path) is None:
+        return
+    op = record_of(path)
+    if op is not None:
+        assert overloads(torch, path), "PyTorch documents nothing"
+    if op is None or not op.departs_in("signature"):
+        assert not differences(torch, path)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path, op in operations().items() if op.departs_in("signature")]
+)
+def test_a_record_says_no_more_than_there_is(torch, path):
+    assert differences(torch, path)
+
+
