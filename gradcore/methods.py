@@ -721,10 +721,20 @@ class Operations:
         keepdims: _bool | None = None,
     ) -> Tensor: ...
     def narrow(
-        self, dim: _int | None = None, start: Any = 0, length: _int = 0, *, axis: _int | None = None
+        self,
+        dim: _int | None = None,
+        start: Any = None,
+        length: _int | None = None,
+        *,
+        axis: _int | None = None,
     ) -> Tensor: ...
     def narrow_copy(
-        self, dim: _int | None = None, start: Any = 0, length: _int = 0, *, axis: _int | None = None
+        self,
+        dim: _int | None = None,
+        start: Any = None,
+        length: _int | None = None,
+        *,
+        axis: _int | None = None,
     ) -> Tensor: ...
     def ndimension(self) -> _int: ...
     def ne(self, other: Any) -> Tensor: ...
@@ -941,13 +951,13 @@ class Operations:
         axis: _int | None = None,
     ) -> Tensor: ...
     def select(
-        self, dim: _int | None = None, index: _int = 0, *, axis: _int | None = None
+        self, dim: _int | None = None, index: _int | None = None, *, axis: _int | None = None
     ) -> Tensor: ...
     def select_scatter(
         self,
         src: Any = None,
         dim: _int | None = None,
-        index: _int = 0,
+        index: _int | None = None,
         *,
         axis: _int | None = None,
     ) -> Tensor: ...
@@ -1118,9 +1128,7 @@ class Operations:
         self, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None
     ) -> Any: ...
     def unsafe_chunk(self, chunks: _int, dim: _int = 0, *, axis: _int | None = None) -> Any: ...
-    def unsafe_split(
-        self, split_size: Any, dim: _int = 0, *, axis: _int | None = None
-    ) -> Any: ...
+    def unsafe_split(self, split_size: Any, dim: _int = 0, *, axis: _int | None = None) -> Any: ...
     def unsafe_split_with_sizes(
         self, split_sizes: Any, dim: _int = 0, *, axis: _int | None = None
     ) -> Any: ...

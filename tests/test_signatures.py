@@ -299,3 +299,176 @@ def test_a_record_says_no_more_than_there_is(torch, path):
     assert differences(torch, path)
 
 
+def bound_samples(path):
+    """The arguments of the samples of an operation, by the names of the parameters."""
+    signature = inspect.signature(OPS[path].call)
+    several = {p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL}
+    for sample in oracle.samples(path):
+        args, kwargs, _ = records.ours(sample, False)
+        arguments = signature.bind(*args, **kwargs).arguments
+        if several.isdisjoint(arguments):
+            yield arguments
+
+
+def outputs(path, arguments):
+    gd.manual_seed(0)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return oracle.flat(OPS[path].call(**arguments))
+
+
+def plain(default):
+    return tuple(default) if isinstance(default, list) else default
+
+
+def of_method(path, arguments):
+    """The names among `arguments` that the method, or the function, has as parameters."""
+    names = list(arguments)
+    return names[1:] if path.startswith("Tensor.") else names
+
+
+RECORDS = [path for path in operations() if path not in records.COMPOSED]
+
+
+@pytest.mark.parametrize("path", RECORDS)
+def test_a_default_does_what_pytorchs_does(torch, path):
+    own = inspect.signature(OPS[path].call).parameters
+    for overload in overloads(torch, path):
+        for name, p in overload.parameters.items():
+            if p.default is p.empty or name not in own:
+                continue
+            if plain(p.default) == plain(own[name].default):
+                continue
+            tried = 0
+            for arguments in bound_samples(path):
+                given = of_method(path, arguments)
+                by_place = isinstance(arguments.get("dim"), bool)  # it is `unbiased` then
+                if name in given or by_place or not {*given} <= {*overload.parameters}:
+                    continue
+                there = outputs(path, {**arguments, name: p.default})
+                for y, expected in zip(outputs(path, arguments), there, strict=True):
+                    np.testing.assert_array_equal(oracle.array(y), oracle.array(expected))
+                tried += 1
+            assert tried, f"{name} is {own[name].default} here, {p.default} in PyTorch"
+
+
+@pytest.mark.parametrize("path", RECORDS)
+def test_what_pytorch_requires_is_required(torch, path):
+    if OPS[path].departs_in("signature"):
+        return
+    there = overloads(torch, path)
+    for arguments in bound_samples(path):
+        names = of_method(path, arguments)
+        for at, name in enumerate(names):
+            ahead, behind = names[:at], {other: other for other in names[at + 1 :]}
+            if any(_takes(overload, ahead, behind) for overload in there):
+                continue
+            if all(_takes(overload, ahead, {name: name, **behind}) for overload in there):
+                rest = {other: v for other, v in arguments.items() if other != name}
+                with pytest.raises(TypeError):
+                    outputs(path, rest)
+
+
+def _takes(overload, args, kwargs):
+    try:
+        overload.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+# the oracle --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: lib.sum(x, axis=1, keepdims=True),
+        lambda lib, x: x.sum(axis=(0, 1)),
+        lambda lib, x: lib.softmax(x, axis=0),
+        lambda lib, x: lib.cat([x, x], axis=1),
+        lambda lib, x: x.index_select(axis=1, index=lib.tensor([0, 2])),
+        lambda lib, x: lib.fft.fft(x, axis=0),
+        lambda lib, x: lib.linalg.vector_norm(x, axis=0, keepdims=True),
+        lambda lib, x: lib.nn.functional.cosine_similarity(x, x, axis=0),
+        lambda lib, x: x.cumsum_(axis=0),
+        lambda lib, x: lib.tensor(x.size(axis=1)),
+    ],
+)
+def test_pytorchs_parser_takes_numpys_names(torch, call):
+    values = np.arange(6.0).reshape(2, 3)
+    y, expected = call(gd, gd.tensor(values)), call(torch, torch.tensor(values))
+    oracle.check_same(y, expected, 1e-12, "value")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: x.new_full(size=(2,), fill_value=3),
+        lambda lib, x: x.new_tensor(data=[3, 4]),
+        lambda lib, x: lib.nn.functional.elu_(x - 3, 0.5, 2.0, input_scale=0.25),
+        lambda lib, x: lib.tensor(lib.randint_like(x, high=lib.tensor(1)).tolist()),
+        lambda lib, x: lib.zeros(1, dtype=lib.result_type(tensor=x, other=lib.zeros(1))),
+        lambda lib, x: lib.zeros(1, dtype=lib.result_type(scalar=1j, tensor=x)),
+        lambda lib, x: lib.zeros(1, dtype=lib.result_type(scalar1=1, scalar2=2.0)),
+        lambda lib, x: lib.tensor(lib.is_inference(input=x)),
+        lambda lib, x: lib.empty(0, memory_format=lib.contiguous_format),
+        lambda lib, x: lib.tril_indices(2, 3, requires_grad=False),
+        lambda lib, x: lib.triu_indices(2, 3, requires_grad=False),
+        lambda lib, x: lib.rrelu(x - 3, 0.25, 0.25, True, None),
+        lambda lib, x: lib.rrelu_(x - 3, 0.25, 0.25, True, None),
+        lambda lib, x: lib.tensor(x.t().stride(axis=0)),
+        lambda lib, x: lib.tensor(x.t().dim_order(ambiguity_check=True)),
+        lambda lib, x: lib.tensor(x[:1].t().dim_order(ambiguity_check=[lib.contiguous_format])),
+        lambda lib, x: x.clone().map_(other=x, callable=lambda a, b: a - b),
+        lambda lib, x: x.clone().copy_(other=x[0]),
+    ],
+)
+def test_arguments_of_functions_without_a_record(torch, call):
+    values = np.arange(6.0).reshape(2, 3)
+    y, expected = call(gd, gd.tensor(values)), call(torch, torch.tensor(values))
+    oracle.check_same(y, expected, 1e-12, "value")
+
+
+@pytest.mark.parametrize(
+    ("error", "check"), [(RuntimeError, True), (RuntimeError, []), (TypeError, "no")]
+)
+def test_an_ambiguous_order_of_dimensions_is_said(torch, error, check):
+    for lib in (gd, torch):
+        with pytest.raises(error):
+            lib.zeros(1, 3).dim_order(ambiguity_check=check)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: lib.tensor([1.0], lib.float64),
+        lambda lib, x: x.new_tensor([1.0], lib.float64),
+        lambda lib, x: x.requires_grad_(mode=False),
+        lambda lib, x: lib.linspace(0, 1),
+        lambda lib, x: lib.logspace(0, 1),
+        lambda lib, x: x.atanh_(x),
+        lambda lib, x: x.arctanh_(x),
+    ],
+)
+def test_pytorch_does_not_take_what_some_stubs_say(torch, call):
+    for lib in (gd, torch):
+        with pytest.raises(TypeError):
+            call(lib, lib.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda input, dim: input,  # lacks a parameter
+        lambda input, dtype=None, *, dim: input,  # in another order
+        lambda input, dim, *, type=None: input,  # with another name
+        lambda input, dim, dtype=None: input,  # not by name alone
+        lambda input, dim, *, dtype=None: input,  # without NumPy's name
+        lambda input, dim=None, *, dtype, axis=None: input,  # without a default
+    ],
+)
+def test_a_wrong_signature_is_found(torch, monkeypatch, wrong):
+    assert not differences(torch, "cumsum")
+    monkeypatch.setattr(gd, "cumsum", wrong)
+    assert differences(torch, "cumsum")

@@ -590,7 +590,9 @@ def tril_indices(
         ArgumentError: a length is negative.
         DTypeError: `dtype` is not of integers.
     """
-    return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype, device, requires_grad)
+    return _triangle(
+        "tril_indices", np.tril_indices, row, col, offset, dtype, device, requires_grad
+    )
 
 
 def triu_indices(
@@ -606,4 +608,6 @@ def triu_indices(
 
     `offset` is the first diagonal of the triangle.
     """
-    return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype, device, requires_grad)
+    return _triangle(
+        "triu_indices", np.triu_indices, row, col, offset, dtype, device, requires_grad
+    )

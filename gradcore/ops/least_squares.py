@@ -240,8 +240,8 @@ def lstsq(
 
     Returns:
         `(solution, residuals, rank, singular_values)`: `(*, n, k)`, or as `b` for vectors; the
-        sums of |input @ X - b|**2 over the rows, `(*, k)`, where m > n, all ranks are n, and the driver
-        is not `"gelsy"`; the ranks, int64 `(*)`, but for `"gels"`; the singular values, for
+        sums of |input @ X - b|**2 over the rows, `(*, k)`, where m > n, all ranks are n, and the
+        driver is not `"gelsy"`; the ranks, int64 `(*)`, but for `"gels"`; the singular values, for
         `"gelsd"` and `"gelss"`. What is not returned is empty.
 
     Raises:

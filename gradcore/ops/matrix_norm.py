@@ -192,11 +192,11 @@ def _dims(dim: Dims) -> Dims:
     samples=lambda make: [
         sample(make.real(3)),
         sample(make.real(2, 3), 1, -1, True),
-        sample(make.real(2, 3), 3, axis=0, keepdims=True),
         sample(make.real(2, 3, 2), 3, (0, 2)),
         sample(make.real(), 3, dim=0),
         sample(make.complex(2, 3), math.inf, 1, dtype=dtypes.complex128),
         sample(make.real(0, 2), 2, 0),
+        sample(make.real(2, 3), 3, axis=0, keepdims=True),
     ],
     errors=lambda make: [
         bad(RuntimeError, "Got Long", make.integers(0, 5, 3)),
@@ -357,25 +357,31 @@ def nuclear_norm(
         sample(make.real(2, 3, 2), 1, True),
         sample(make.real(2, 3, 2), axis=1, keepdims=True),
     ],
+    errors=lambda make: [bad(TypeError, "missing 1 required", make.real(2, 3))],
     departs={"node": "composite"},
 )
 def frobenius_norm(
     input: Tensor,
-    dim: Dims = None,
+    dim: Any = None,
     keepdim: bool = False,
     *,
-    axis: Dims = None,
+    axis: Any = None,
     keepdims: bool | None = None,
 ) -> Tensor:
     """The root of the sum of squares over dimensions: `linalg.vector_norm`.
 
     Args:
         input: floating point or complex.
-        dim: the dimension or dimensions; None for all.
+        dim: the dimension or dimensions.
         keepdim: keep them, with length 1.
         axis: NumPy's name for `dim`.
         keepdims: NumPy's name for `keepdim`.
+
+    Raises:
+        ArgumentTypeError: `dim` is missing.
     """
+    if dim is None and axis is None:
+        raise ArgumentTypeError("frobenius_norm() missing 1 required positional argument: 'dim'.")
     dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
     return norm(input, 2.0, _dims(dim), keepdim)
 
@@ -405,7 +411,7 @@ def frobenius_norm(
     departs={"node": "composite", "derivative: 2, 4, 5": "PyTorch writes into what it has saved"},
 )
 def cond(input: Tensor, p: float | str | None = None) -> Tensor:
-    """The condition of matrices with respect to a norm: that of the matrix times that of its inverse.
+    """The condition of matrices with respect to a norm: their norms times those of the inverses.
 
     Args:
         input: `(*, n, n)`, for 2 and -2 `(*, m, n)`, float32, float64 or complex.

@@ -1659,7 +1659,6 @@ def _split_of_method(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tenso
     return split(self, split_size, dim)
 
 
-
 def _split_sizes(x: Tensor, sizes: Shape, dim: int) -> tuple[Tensor, ...]:
     length = x._shape[dim]
     if any(n < 0 for n in sizes):

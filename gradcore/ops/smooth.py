@@ -12,6 +12,7 @@ from ..random import default_generator
 from ..samples import bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
 from .activation import _integers, activation_samples, elu, floating, softmax
+from .arithmetic import mul
 from .creation import arange
 from .pointwise import abs, relu, sigmoid, tanh, where
 
@@ -252,9 +253,7 @@ def relu_(input: Tensor) -> Tensor:
     return write(input, relu)
 
 
-def elu_(
-    input: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0
-) -> Tensor:
+def elu_(input: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
     """`elu` written into `input`, which is returned.
 
     Args:
@@ -270,7 +269,7 @@ def elu_(
 
 def _scaled_elu(x: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:
     low = elu(where(x < 0, x * input_scale, 0.0), alpha)
-    return where(x < 0, low, x) * scale
+    return mul(where(x < 0, low, x), scale)
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:

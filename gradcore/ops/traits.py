@@ -122,6 +122,8 @@ def dim_order(self: Tensor, *, ambiguity_check: bool | list[Any] = False) -> tup
                 "The tensor does not have unique dim order, or cannot map to exact one of the "
                 "given memory formats."
             )
+    if self._array.flags.c_contiguous:
+        return tuple(range(self.ndim))
     return tuple(sorted(range(self.ndim), key=lambda d: -abs(steps[d])))
 
 

@@ -156,8 +156,8 @@ def solve_triangular(
 ) -> Tensor:
     """The X of `input @ X = B`, or of `X @ input = B`, of triangular matrices.
 
-    The other triangle of `input` is not read, and nothing flows to it. A 0 on the diagonal is no error:
-    it gives infinities and nans.
+    The other triangle of `input` is not read, and nothing flows to it. A 0 on the diagonal is no
+    error: it gives infinities and nans.
 
     Args:
         input: `(*, n, n)`, float32, float64 or complex.
