@@ -348,6 +348,14 @@ def igammac(input: Any, other: Any) -> Tensor:
     """
 
 
+_riemann_zeta = primitive(
+    "riemann_zeta",
+    lambda xp, x: xp.special.zetac(x) + 1.0,  # continued below 1, which zeta(x, 1) is not
+    _no_derivative("zeta"),
+    elementwise=True,
+)
+
+
 @binary(
     _special("zeta"),
     _no_derivative("zeta"),
@@ -355,7 +363,11 @@ def igammac(input: Any, other: Any) -> Tensor:
     result="float",
     ordered=True,
     graph="SpecialZetaBackward0",
-    numpy="special.zeta",
+    numpy={  # what SciPy's zeta(x, q) and zeta(x) call has private names
+        "special.zeta": None,
+        "special._zeta": None,
+        "special._riemann_zeta": lambda x: _riemann_zeta(_of_inexact("zeta", x)),
+    },
     methods=(),
     in_place=False,
     path="special.zeta",
