@@ -115,7 +115,6 @@ ASPECTS: Final = {
     "float16": "more exact for float16",
     "copies": "the result has memory of its own",
     "new": "the result is never the operand itself",
-    "keywords": "arguments have NumPy's names, too",
     "signature": "other parameters",
     "differentiable": "only gradcore has a derivative",
     "derivative": "only gradcore has a derivative of all orders, or for some arguments",

@@ -105,8 +105,11 @@ class Tensor(Operations):
 
     def size(self, dim: int | None = None, *, axis: int | None = None) -> Any:
         """The shape, or the length of dimension `dim` (`axis` in NumPy)."""
-        dim = dim if axis is None else axis
-        return Size(self._shape) if dim is None else self._shape[canonical_dim(dim, self.ndim)]
+        if dim is None:
+            if axis is None:
+                return Size(self._shape)
+            dim = axis
+        return self._shape[canonical_dim(dim, self.ndim)]
 
     @property
     def ndim(self) -> int:

@@ -25,7 +25,10 @@ NOT_HERE = frozenset({"out", "layout", "pin_memory"})
 """Parameters that no function of gradcore has."""
 
 NUMPYS = {"dim": "axis", "keepdim": "keepdims"}
-"""NumPy's names that PyTorch's parser takes in the place of its own."""
+"""NumPy's names that PyTorch's parser takes in the place of its own.
+
+For `input` and `other` it takes `x`, `a`, `x1` and `x2`, too, which would slow each call here.
+"""
 
 NAMED_DIMENSIONS = ("Dimname", "str | EllipsisType | None", "list[str | None]")
 
