@@ -1758,7 +1758,6 @@ def _numpy_split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[T
         sample(make.real(5, 3), sections=2),
         sample(make.real(5, 3), 2, axis=1),
         sample(make.real(5, 3), indices=(1, 4)),
-        sample(make.real(5, 3), tensor_indices_or_sections=np.array([1, 4])),
     ],
     errors=lambda make: [
         bad(RuntimeError, "number of sections must be larger than 0", make.real(2), 0),
