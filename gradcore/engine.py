@@ -530,8 +530,9 @@ def saved_as_tensor(node: Node, value: Any, source: int) -> Any:
         return value
     if source == SCALAR:
         # On the CPU what is not an array is for a rule that takes Python numbers.
-        if not hasattr(value, "dtype") and node.type.device.kind == 1:
-            value = node.type.constant(value)
+        base = node.type.device.base
+        if not hasattr(value, "dtype") and base.kind == 1:
+            value = TensorType(base, node.type.dtype).constant(value)
         return wrap(value) if hasattr(value, "dtype") else value
     if source == CONSTANT:
         return wrap(value)

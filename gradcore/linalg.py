@@ -2,7 +2,9 @@
 
 from .errors import LinAlgError
 from .ops.factorization import householder_product, lu, lu_factor, lu_factor_ex, lu_solve, qr
-from .ops.inverse import det, inv, inv_ex, slogdet, solve, solve_ex, tensorinv, tensorsolve
+from .ops.inverse import _linalg_det as det
+from .ops.inverse import _linalg_slogdet as slogdet
+from .ops.inverse import inv, inv_ex, solve, solve_ex, tensorinv, tensorsolve
 from .ops.least_squares import lstsq, pinv
 from .ops.matrix_exp import matrix_exp
 from .ops.matrix_norm import _linalg_norm as norm

@@ -117,7 +117,7 @@ ASPECTS: Final = {
     "errors": "other classes of errors",
     "copies": "the result has memory of its own",
     "new": "the result is never the operand itself",
-    "keywords": "arguments have NumPy's names, too",
+    "signature": "other parameters",
     "differentiable": "only gradcore has a derivative",
     "derivative": "only gradcore has a derivative of all orders, or for some arguments",
     "gradient": "another gradient",
@@ -543,9 +543,11 @@ class _Elementwise:
         )
         if any(wanted) and is_grad_enabled():
             values = dict(zip(("y", *self.letters), (y, *raw), strict=True))
-            for letter, v in zip(self.letters, operands, strict=True) if not device.kind else ():
-                if not isinstance(v, Tensor) and not (letter == "b" and self.by_number):
-                    values[letter] = kind.asarray(values[letter], dtype=kind.numpy)
+            if not device.base.kind:
+                array = TensorType(device.base, dtype).asarray
+                for letter, v in zip(self.letters, operands, strict=True):
+                    if not isinstance(v, Tensor) and not (letter == "b" and self.by_number):
+                        values[letter] = array(values[letter], dtype=kind.numpy)
             recorded_inputs = [v for v in tensors if v._requires_grad]
             restore = None
             if any(v._shape != y.shape or v._type is not y_type for v in recorded_inputs):

@@ -302,8 +302,8 @@ def default_stream(device: Any = None) -> Stream:
     return _wrapped(cupy_backend().module.cuda.Stream.null, target)
 
 
-def _record_stream(self: Tensor, stream: Any) -> None:
-    """Keep the memory, once this Tensor is gone, until `stream` has done what it was given.
+def _record_stream(self: Tensor, s: Any) -> None:
+    """Keep the memory, once this Tensor is gone, until the stream `s` has done its work.
 
     CuPy's memory pool gives memory back to the stream that it was allocated on, whose next work may
     write to it at once. So say this of a Tensor that was made on one stream and is read on another,
@@ -312,10 +312,10 @@ def _record_stream(self: Tensor, stream: Any) -> None:
 
     Args:
         self: `(*)`, any dtype.
-        stream: the other stream.
+        s: the other stream.
     """
     if self.is_cuda:
-        weakref.finalize(self, _hold, self._array, _stream_of(stream)).atexit = False
+        weakref.finalize(self, _hold, self._array, _stream_of(s)).atexit = False
 
 
 def _hold(array: Array, stream: Stream) -> None:

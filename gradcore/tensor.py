@@ -103,9 +103,13 @@ class Tensor(Operations):
         """The length of each dimension."""
         return Size(self._shape)
 
-    def size(self, dim: int | None = None) -> Any:
-        """The shape, or the length of dimension `dim`."""
-        return Size(self._shape) if dim is None else self._shape[canonical_dim(dim, self.ndim)]
+    def size(self, dim: int | None = None, *, axis: int | None = None) -> Any:
+        """The shape, or the length of dimension `dim` (`axis` in NumPy)."""
+        if dim is None:
+            if axis is None:
+                return Size(self._shape)
+            dim = axis
+        return self._shape[canonical_dim(dim, self.ndim)]
 
     @property
     def ndim(self) -> int:
@@ -149,8 +153,9 @@ class Tensor(Operations):
         """Bytes of all elements."""
         return int(self._array.nbytes)
 
-    def stride(self, dim: int | None = None) -> Any:
-        """The step from one element to the next in each dimension, in elements."""
+    def stride(self, dim: int | None = None, *, axis: int | None = None) -> Any:
+        """The step from one element to the next in each dimension, or in `dim`, in elements."""
+        dim = dim if axis is None else axis
         steps = tuple(step // self.itemsize for step in self._array.strides)
         return steps if dim is None else steps[canonical_dim(dim, self.ndim)]
 
@@ -715,9 +720,9 @@ def as_view(
     return y
 
 
-def is_inference(t: Tensor) -> bool:
-    """True if `t` was made in `inference_mode`."""
-    return getattr(t, "_inference", None) is not None
+def is_inference(input: Tensor) -> bool:
+    """True if `input` was made in `inference_mode`."""
+    return getattr(input, "_inference", None) is not None
 
 
 def inherit_inference(t: Tensor, source: Tensor) -> None:

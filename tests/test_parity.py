@@ -72,7 +72,6 @@ def accepted_by_both(torch, path, sample, dtype, number):
             TENSORS_ONLY in text
             or (NO_KERNEL in text and not (path in ORDERED and "Complex" in text))
             or op.departs_in("accepts", dtype)
-            or op.departs_in("keywords", number)
         ), f"PyTorch raises {there!r}, and here it is {here}"
         return None
     if isinstance(here, Exception):
@@ -223,8 +222,6 @@ SEVERAL_INPUTS = [
     ids=[f"{path}-{number}-{position}" for path, number, position in SEVERAL_INPUTS],
 )
 def test_one_input_alone(torch, path, number, position):
-    if OPS[path].departs_in("keywords", number):
-        return
     try:
         here, there = oracle.derivatives(torch, path, samples(path)[number], 1, position)
     except RuntimeError as error:
@@ -248,7 +245,7 @@ def test_one_input_alone(torch, path, number, position):
 @over_samples
 def test_backward_fills_the_leaves(torch, path, number):
     sample = samples(path)[number]
-    aspects = ("keywords", "derivative", "differentiable", "gradient")
+    aspects = ("derivative", "differentiable", "gradient")
     if any(OPS[path].departs_in(aspect, number) for aspect in aspects):
         return
     found = []

@@ -27,6 +27,21 @@ def polygamma(n, x):
     return sign * (((x + steps) ** -(n + 1.0)).sum() + scipy_special.zeta(n + 1, x + 5))
 
 
+@pytest.mark.parametrize("arguments", [(GRID,), (1.5 + np.abs(GRID), 2.0), (3, 0.3 + np.abs(GRID))])
+def test_scipys_zeta_which_calls_ufuncs_of_private_names(arguments):
+    tensors = [gd.tensor(v) if isinstance(v, np.ndarray) else v for v in arguments]
+    y = scipy_special.zeta(*tensors)
+    np.testing.assert_allclose(y.numpy(), scipy_special.zeta(*arguments), rtol=1e-12)
+
+
+def test_scipys_zeta_has_its_derivative():
+    q = gd.tensor(0.3 + np.abs(GRID), requires_grad=True)
+    (g,) = gd.autograd.grad(scipy_special.zeta(3.0, q).sum(), q)
+    np.testing.assert_allclose(g.numpy(), -3 * scipy_special.zeta(4.0, q.detach().numpy()))
+    with pytest.raises(NotImplementedError, match="'zeta'"):
+        scipy_special.zeta(q).sum().backward()
+
+
 def test_trigamma_is_infinite_at_poles():
     with np.errstate(divide="ignore"):
         assert gd.polygamma(1, gd.tensor([0.0, -1.0, -20.0])).tolist() == [np.inf] * 3

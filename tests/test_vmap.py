@@ -710,6 +710,16 @@ def test_second_derivatives_within_vmap_and_through_it(torch):
 
 
 @pytest.mark.parity
+@pytest.mark.parametrize("base", [2, 2.0, 0.5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_second_derivatives_by_an_exponent_of_a_number(dtype, base):
+    values = np.array([[0.5, 1.0], [-2.0, 3.0]]).astype(dtype)
+    x = gd.tensor(values)
+    found = vmap(gd.func.hessian(lambda x: (base**x).sum()))(x).numpy()
+    expected = np.log(base) ** 2 * base**values
+    np.testing.assert_allclose(found, expected[..., None] * np.eye(2), rtol=1e-6)
+
+
 def test_a_jacobian_is_vmap_over_cotangents(torch):
     def f(lib, x):
         return lib.softmax(lib.tensor(W) @ x, 0)

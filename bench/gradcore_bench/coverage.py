@@ -103,7 +103,7 @@ def _is_numpy(name: str) -> bool:
     found: Any = np
     for part in name.split("."):
         found = getattr(found, part, None)
-    return found is not None or name.startswith("special.")
+    return found is not None or (name.startswith("special.") and name[len("special.")] != "_")
 
 
 # trying ------------------------------------------------------------------------------------------

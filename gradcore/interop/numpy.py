@@ -76,9 +76,9 @@ def _array_function(
 
 
 def _is_scipys(ufunc: np.ufunc) -> bool:
-    # Whoever has one of its ufuncs has imported it.
-    special = sys.modules.get("scipy.special")
-    return special is not None and getattr(special, ufunc.__name__, None) is ufunc
+    # Whoever has one of its ufuncs has imported it. Those in `_ufuncs` are behind functions.
+    modules = [sys.modules.get(name) for name in ("scipy.special", "scipy.special._ufuncs")]
+    return any(getattr(module, ufunc.__name__, None) is ufunc for module in modules)
 
 
 def _unknown(name: str, module: str = "numpy") -> ArgumentTypeError:

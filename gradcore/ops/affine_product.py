@@ -10,7 +10,7 @@ from ..errors import DTypeError, ShapeError
 from ..op import promote, public, recorded
 from ..samples import bad, sample
 from ..tensor import Tensor
-from .product import bmm, matmul, mm, mv, outer, sum_of_none
+from .product import NO_OUT_DTYPE, bmm, matmul, mm, mv, outer, sum_of_none
 
 __all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm"]
 
@@ -73,7 +73,7 @@ def _sum(name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Te
         bad(RuntimeError, "must be a matrix", make.real(2), make.real(2, 3), make.real(3)),
         bad(RuntimeError, "same dtype", make.real(2), make.real(2, 3), make.complex(3, 2)),
     ],
-    departs={"node": "composite"},
+    departs={"node": "composite", "signature": NO_OUT_DTYPE},
 )
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (mat1 @ mat2)`.
@@ -216,7 +216,7 @@ def _check_batches(name: str, batch1: Tensor, batch2: Tensor) -> None:
         bad(RuntimeError, "expanded size", make.real(5), make.real(2, 2, 3), make.real(2, 3, 2)),
         bad(RuntimeError, "same dtype", make.complex(2), make.real(2, 2, 3), make.real(2, 3, 2)),
     ],
-    departs={"node": "composite"},
+    departs={"node": "composite", "signature": NO_OUT_DTYPE},
 )
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1

@@ -197,7 +197,7 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 
 @public(
     in_place=True,
-    methods=("sub", "subtract"),
+    methods=("sub",),
     samples=lambda make: [
         sample(make.real(2, 3), make.real(3), alpha=2.0),
         sample(make.real(2, 3), 1.5),
@@ -207,6 +207,23 @@ def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """`input - alpha * other`, with broadcasting."""
     return _sub(input, other if alpha == 1 else _scaled("sub", input, other, alpha))
+
+
+@public(
+    in_place=True,
+    methods=("subtract",),
+    samples=lambda make: [
+        sample(make.real(2, 3), make.real(3), alpha=2.0),
+        sample(make.real(2, 3), 1.5, 2.0),
+    ],
+    departs={
+        "node": "SubBackward0 of a number, too",
+        "accepts: bool": "a bool Tensor minus a number is a number",
+    },
+)
+def subtract(input: Any, other: Any, alpha: Any = 1) -> Tensor:
+    """`sub`, which also takes `alpha` by position."""
+    return sub(input, other, alpha=alpha)
 
 
 def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
@@ -225,13 +242,17 @@ def _scaled(name: str, input: Any, other: Any, alpha: Any) -> Any:
 @public(
     methods=("rsub",),
     path="rsub",
-    samples=over_pairs(),
+    samples=lambda make: [
+        *over_pairs()(make),
+        sample(make.real(2, 3), 1.5, 2.0),
+        sample(make.real(2, 3), make.real(3), alpha=2.0),
+    ],
     departs={
         "node": "SubBackward0 of the exchanged operands",
         "accepts: bool": "a number minus a bool Tensor is a number",
     },
 )
-def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+def rsub(input: Any, other: Any, alpha: Any = 1) -> Tensor:
     """`other - alpha * input`."""
     return sub(other, input, alpha=alpha)
 
@@ -336,4 +357,3 @@ def float_power(input: Any, exponent: Any) -> Tensor:
 
 multiply = mul
 divide = div
-subtract = sub

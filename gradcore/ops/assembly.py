@@ -25,6 +25,7 @@ from .shape import (
     flatten,
     integers,
     joined,
+    one_of,
     operands,
     reshape,
     slice_of,
@@ -67,13 +68,16 @@ row_stack = vstack
     samples=lambda make: [
         sample(make.real(4, 3), [1, 3]),
         sample(make.real(2, 4), (1, 0, 3), dim=-1),
+        sample(make.real(2, 4), (1, 3), axis=1),
     ],
     errors=lambda make: [bad(RuntimeError, "to sum exactly to 2", make.real(2, 3), [1, 2])],
 )
-def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """The pieces of these lengths along a dimension: views. See `split`."""
+def split_with_sizes(
+    input: Tensor, split_sizes: Any, dim: int = 0, *, axis: int | None = None
+) -> tuple[Tensor, ...]:
+    """The pieces of these lengths along `dim` (`axis` in NumPy): views. See `split`."""
     sizes = integers("split_with_sizes", "split_sizes", split_sizes)
-    return split(tensor_of("split_with_sizes", input), sizes, dim)
+    return split(tensor_of("split_with_sizes", input), sizes, dim if axis is None else axis)
 
 
 def _apart(pieces: tuple[Tensor, ...], x: Tensor, dim: int) -> tuple[Tensor, ...]:
@@ -86,38 +90,62 @@ def _apart(pieces: tuple[Tensor, ...], x: Tensor, dim: int) -> tuple[Tensor, ...
 
 @public(
     methods=("unsafe_split",),
-    samples=lambda make: [sample(make.real(5, 3), 2), sample(make.real(2, 4), 3, dim=-1)],
+    samples=lambda make: [
+        sample(make.real(5, 3), 2),
+        sample(make.real(2, 4), 3, dim=-1),
+        sample(make.real(5, 3), split_size=2),
+        sample(make.real(5, 3), 2, axis=1),
+    ],
     errors=lambda make: [bad(RuntimeError, "split_size can only be 0", make.real(2, 3), 0)],
     departs={"node": "views with a node each"},
 )
-def unsafe_split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def unsafe_split(
+    input: Tensor, split_size: Any, dim: int = 0, *, axis: int | None = None
+) -> tuple[Tensor, ...]:
     """`split` into views that may be written to, which here is safe."""
-    tensor = tensor_of("unsafe_split", tensor)
-    return _apart(split(tensor.detach(), split_size_or_sections, dim), tensor, dim)
+    input = tensor_of("unsafe_split", input)
+    dim = dim if axis is None else axis
+    return _apart(split(input.detach(), split_size, dim), input, dim)
 
 
 @public(
     methods=("unsafe_split_with_sizes",),
-    samples=lambda make: [sample(make.real(4, 3), [1, 3])],
+    samples=lambda make: [
+        sample(make.real(4, 3), [1, 3]),
+        sample(make.real(4, 3), [1, 2], axis=1),
+    ],
     errors=lambda make: [bad(RuntimeError, "to sum exactly to 2", make.real(2, 3), [1, 2])],
     departs={"node": "views with a node each"},
 )
-def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+def unsafe_split_with_sizes(
+    input: Tensor, split_sizes: Any, dim: int = 0, *, axis: int | None = None
+) -> tuple[Tensor, ...]:
     """`split_with_sizes` into views that may be written to, which here is safe."""
     input = tensor_of("unsafe_split_with_sizes", input)
+    dim = dim if axis is None else axis
     return _apart(split_with_sizes(input.detach(), split_sizes, dim), input, dim)
 
 
 @public(
     methods=("unsafe_chunk",),
-    samples=lambda make: [sample(make.real(5, 3), 3), sample(make.real(2, 4), 2, 1)],
+    samples=lambda make: [
+        sample(make.real(5, 3), 3),
+        sample(make.real(2, 4), 2, 1),
+        sample(make.real(2, 4), 2, axis=1),
+    ],
     errors=lambda make: [bad(RuntimeError, "to be greater than 0", make.real(2), 0)],
     departs={"node": "views with a node each"},
 )
-def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def unsafe_chunk(
+    input: Tensor, chunks: int, dim: int = 0, *, axis: int | None = None
+) -> tuple[Tensor, ...]:
     """`chunk` into views that may be written to, which here is safe."""
     input = tensor_of("unsafe_chunk", input)
+    dim = dim if axis is None else axis
     return _apart(input.detach().chunk(chunks, dim), input, dim)
+
+
+_NUMPYS_NAME = "NumPy's indices_or_sections= beside PyTorch's two names"
 
 
 def _split_evenly(name: str, x: Any, sections: Any, dim: int, least: int) -> tuple[Tensor, ...]:
@@ -142,49 +170,77 @@ def _split_evenly(name: str, x: Any, sections: Any, dim: int, least: int) -> tup
         sample(make.real(2, 4), 2),
         sample(make.real(2, 4), (1, 3)),
         sample(make.real(3), 3),
+        sample(make.real(2, 4), sections=2),
+        sample(make.real(2, 4), indices=(1, 3)),
     ],
     errors=lambda make: [
         bad(RuntimeError, "at least 1 dimension", make.real(), 1),
         bad(RuntimeError, "not divisible by the split_size 2", make.real(2, 3), 2),
+        bad(TypeError, "either indices or a number of sections, and 0 were", make.real(2)),
     ],
+    departs={"signature": _NUMPYS_NAME},
 )
-def hsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def hsplit(
+    input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+) -> tuple[Tensor, ...]:
     """The pieces of a Tensor from left to right: along dimension 1, of a vector along that.
 
     Args:
         input: at least one dimension.
         indices_or_sections: how many pieces of one length, or the indices before which to split.
+        indices: PyTorch's name for the indices.
+        sections: its name for a number of pieces.
 
     Returns:
         Views of `input`.
 
     Raises:
+        ArgumentTypeError: not one of these three is given.
         ShapeError: too few dimensions, or the pieces cannot be of one length.
     """
+    places = one_of("hsplit", indices_or_sections, indices, sections)
     dim = 0 if tensor_of("hsplit", input).ndim == 1 else 1
-    return _split_evenly("hsplit", input, indices_or_sections, dim, 1)
+    return _split_evenly("hsplit", input, places, dim, 1)
 
 
 @public(
     methods=("vsplit",),
     numpy={"vsplit": lambda ary, indices_or_sections: list(vsplit(ary, indices_or_sections))},
-    samples=lambda make: [sample(make.real(4, 2), 2), sample(make.real(4, 2), [1])],
+    samples=lambda make: [
+        sample(make.real(4, 2), 2),
+        sample(make.real(4, 2), [1]),
+        sample(make.real(4, 2), sections=2),
+        sample(make.real(4, 2), indices=[1]),
+    ],
     errors=lambda make: [bad(RuntimeError, "at least 2 dimension", make.real(2), 1)],
+    departs={"signature": _NUMPYS_NAME},
 )
-def vsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def vsplit(
+    input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+) -> tuple[Tensor, ...]:
     """The pieces of a Tensor of two dimensions or more along dimension 0; see `hsplit`."""
-    return _split_evenly("vsplit", input, indices_or_sections, 0, 2)
+    places = one_of("vsplit", indices_or_sections, indices, sections)
+    return _split_evenly("vsplit", input, places, 0, 2)
 
 
 @public(
     methods=("dsplit",),
     numpy={"dsplit": lambda ary, indices_or_sections: list(dsplit(ary, indices_or_sections))},
-    samples=lambda make: [sample(make.real(2, 1, 4), 2), sample(make.real(2, 1, 4), (1, 2))],
+    samples=lambda make: [
+        sample(make.real(2, 1, 4), 2),
+        sample(make.real(2, 1, 4), (1, 2)),
+        sample(make.real(2, 1, 4), sections=2),
+        sample(make.real(2, 1, 4), indices=(1, 2)),
+    ],
     errors=lambda make: [bad(RuntimeError, "at least 3 dimension", make.real(2, 2), 1)],
+    departs={"signature": _NUMPYS_NAME},
 )
-def dsplit(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
+def dsplit(
+    input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None
+) -> tuple[Tensor, ...]:
     """The pieces of a Tensor of three dimensions or more along dimension 2; see `hsplit`."""
-    return _split_evenly("dsplit", input, indices_or_sections, 2, 3)
+    places = one_of("dsplit", indices_or_sections, indices, sections)
+    return _split_evenly("dsplit", input, places, 2, 3)
 
 
 # blocks ----------------------------------------------------------------------------------------
@@ -492,7 +548,14 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
 
 def _triangle(
-    name: str, keep: Any, row: int, col: int, offset: int, dtype: Any, device: Any
+    name: str,
+    keep: Any,
+    row: int,
+    col: int,
+    offset: int,
+    dtype: Any,
+    device: Any,
+    requires_grad: bool,
 ) -> Tensor:
     for what, n in (("row", row), ("col", col)):
         if operator.index(n) < 0:
@@ -501,11 +564,17 @@ def _triangle(
     if kind.dtype.is_inexact or kind.dtype is dtypes.bool_:
         raise DTypeError(f'"{name}" not implemented for {kind.dtype.label!r}.')
     host = np.stack(keep(row, offset, col)).astype(kind.numpy)
-    return made_by(lambda module: module.asarray(host), kind, False)
+    return made_by(lambda module: module.asarray(host), kind, requires_grad)
 
 
 def tril_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The places of the lower triangle of a `row` x `col` matrix, `(2, n)`, int64 by default.
 
@@ -515,19 +584,30 @@ def tril_indices(
         offset: the last diagonal of the triangle: 0 is the main one, 1 the next above it.
         dtype: of integers.
         device: of the result.
+        requires_grad: must be False, as for all integers.
 
     Raises:
         ArgumentError: a length is negative.
         DTypeError: `dtype` is not of integers.
     """
-    return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype, device)
+    return _triangle(
+        "tril_indices", np.tril_indices, row, col, offset, dtype, device, requires_grad
+    )
 
 
 def triu_indices(
-    row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None
+    row: int,
+    col: int,
+    offset: int = 0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The places of the upper triangle of a `row` x `col` matrix; see `tril_indices`.
 
     `offset` is the first diagonal of the triangle.
     """
-    return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype, device)
+    return _triangle(
+        "triu_indices", np.triu_indices, row, col, offset, dtype, device, requires_grad
+    )

@@ -44,29 +44,30 @@ def _copied(x: Tensor, source: Tensor) -> Tensor:
     return overwrite(x, source)
 
 
-def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
-    """Write `src` into this Tensor, which then depends on it.
+def copy_(self: Tensor, other: Tensor, non_blocking: bool = False) -> Tensor:
+    """Write `other` into this Tensor, which then depends on it.
 
     Args:
         self: the Tensor to write to, `(*)`.
-        src: broadcasts to `(*)`, any dtype, on any device.
+        other: broadcasts to `(*)`, any dtype, on any device.
         non_blocking: without effect.
 
     Returns:
         This Tensor.
 
     Raises:
-        ShapeError: `src` does not broadcast to the shape.
+        ShapeError: `other` does not broadcast to the shape.
         ArgumentTypeError: it is no Tensor.
     """
-    if not isinstance(src, Tensor):
+    if not isinstance(other, Tensor):
         raise ArgumentTypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__qualname__}."
+            "copy_(): argument 'other' (position 1) must be Tensor, not "
+            f"{type(other).__qualname__}."
         )
-    if src._type is self._type and src._shape == self._shape:
-        direct = lambda a: np.copyto(a, src._array)
-        return write(self, _copied, (src,), None, direct, may_overlap=src is self)
-    return write(self, _copied, (src,))
+    if other._type is self._type and other._shape == self._shape:
+        direct = lambda a: np.copyto(a, other._array)
+        return write(self, _copied, (other,), None, direct, may_overlap=other is self)
+    return write(self, _copied, (other,))
 
 
 _filled = primitive(

@@ -358,8 +358,11 @@ def empty(
     dtype: DType = None,
     device: DeviceLike = None,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A Tensor whose elements are whatever was in memory."""
+    if memory_format is not None:
+        checked_order("empty", memory_format)
     shape, kind = _shape("empty", args, size), type_asked_for(dtype, device)
     return made_by(lambda xp: xp.empty(shape, kind.numpy), kind, requires_grad)
 
@@ -732,8 +735,8 @@ def randn_like(
 
 def randint_like(
     input: Tensor,
-    low: int,
-    high: int | None = None,
+    low: Any = None,
+    high: Any = None,
     *,
     generator: Generator | None = None,
     dtype: DType = None,
@@ -741,9 +744,13 @@ def randint_like(
     requires_grad: bool = False,
     memory_format: Any = None,
 ) -> Tensor:
-    """Random integers in [low, high) of the shape, dtype and device of `input`."""
+    """Random integers in [low, high) of the shape, dtype and device of `input`.
+
+    One number alone is `high`; it may be a Tensor.
+    """
     if high is None:
-        low, high = 0, low
+        low, high = None, low
+    low, high = 0 if low is None else low, int(high)
     kind = _like(input, dtype, device, memory_format)
     return randint(
         low,
@@ -776,5 +783,39 @@ def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-for _make in (tensor, zeros, ones, empty, full):
+for _make in (zeros, ones, empty):
     setattr(Tensor, f"new_{_make.__name__}", _new(_make))
+
+
+def _new_tensor(
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`tensor(...)` with the dtype and on the device of this Tensor."""
+    kind = _like(self, dtype, device)
+    made = tensor(data, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad)
+    return _per_sample(made, self)
+
+
+def _new_full(
+    self: Tensor,
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: DType = None,
+    device: DeviceLike = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`full(...)` with the dtype and on the device of this Tensor."""
+    kind = _like(self, dtype, device)
+    made = full(size, fill_value, dtype=kind.dtype, device=kind.device, requires_grad=requires_grad)
+    return _per_sample(made, self)
+
+
+for _method in (_new_tensor, _new_full):
+    _method.__name__ = _method.__qualname__ = _method.__name__.lstrip("_")
+    setattr(Tensor, _method.__name__, _method)

@@ -228,22 +228,22 @@ def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
         "node": "composite",
     },
 )
-def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
+def cholesky_solve(input: Tensor, input2: Tensor, upper: bool = False) -> Tensor:
     """The X of `A @ X = input`, of the Cholesky factor of A.
 
-    Nothing flows to the triangle of `L` that is not read.
+    Nothing flows to the triangle of the factor that is not read.
 
     Args:
         input: `(*, n, k)`, float32, float64 or complex.
-        L: `(*, n, n)`, the factor of `A = L @ L.mH`, of the same dtype. The dimensions before the
-            matrices broadcast.
-        upper: `L` is that of `A = L.mH @ L`.
+        input2: `(*, n, n)`, the factor L of `A = L @ L.mH`, of the same dtype. The dimensions
+            before the matrices broadcast.
+        upper: it is that of `A = L.mH @ L`.
 
     Raises:
         ShapeError: the matrices are not square, or the shapes do not fit.
         DTypeError: of integers or float16, or the dtypes differ.
     """
-    b, x = _old_pair("cholesky_solve", input, L)
+    b, x = _old_pair("cholesky_solve", input, input2)
     if upper:
         return solve(x, solve(x.mH, b, False, False), True, False)
     return solve(x.mH, solve(x, b, False, False), True, False)
@@ -419,9 +419,9 @@ def geqrf(input: Tensor) -> GeqrfResult:
     errors=lambda make: [bad(RuntimeError, "greater than", make.real(2, 3), make.real(2))],
     departs={"node": "composite"},
 )
-def orgqr(input: Tensor, tau: Tensor) -> Tensor:
+def orgqr(input: Tensor, input2: Tensor) -> Tensor:
     """The Q of what `geqrf` returns: `linalg.householder_product` by its old name."""
-    return householder_product(input, tau)
+    return householder_product(input, input2)
 
 
 @public(
@@ -445,25 +445,25 @@ def orgqr(input: Tensor, tau: Tensor) -> Tensor:
     departs={"node": "composite"},
 )
 def ormqr(
-    input: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False
+    input: Tensor, input2: Tensor, input3: Tensor, left: bool = True, transpose: bool = False
 ) -> Tensor:
     """The product of Q, of what `geqrf` returns, with a matrix; Q itself is not made.
 
     Args:
         input: `(*, m, n)`, float32, float64 or complex: the vectors of the reflections.
-        tau: `(*, k)`, their factors, of the same dtype.
-        other: `(*, m, l)`, or `(*, l, m)` if Q stands on the right.
+        input2: `(*, k)`, their factors, of the same dtype.
+        input3: `(*, m, l)`, or `(*, l, m)` if Q stands on the right.
         left: whether Q stands on the left.
         transpose: multiply with `Q.mH` instead.
 
     Returns:
-        In the shape of `other`.
+        In the shape of `input3`.
 
     Raises:
         ShapeError: the shapes do not fit.
         DTypeError: of integers or float16, or the dtypes differ.
     """
-    x, t, c = matrices("ormqr", input), tensor_of("ormqr", tau), tensor_of("ormqr", other)
+    x, t, c = matrices("ormqr", input), tensor_of("ormqr", input2), tensor_of("ormqr", input3)
     if len(c._shape) != len(x._shape):
         raise ShapeError(
             "torch.ormqr: Expected other to have the same number of dimensions as input, but got "

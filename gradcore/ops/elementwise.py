@@ -785,12 +785,23 @@ _isin = primitive(
         sample(make.integers(0, 5, 3), 2, invert=True),
         sample(2, make.integers(0, 5, 3)),
         sample(make.real(0), make.real(2), assume_unique=True),
+        sample(element=2, test_elements=make.integers(0, 5, 3)),
+        sample(elements=make.integers(0, 5, 3), test_element=2),
     ],
-    errors=lambda make: [bad(TypeError, "at least one argument must be a Tensor", 2.0, 3.0)],
+    errors=lambda make: [
+        bad(TypeError, "at least one argument must be a Tensor", 2.0, 3.0),
+        bad(TypeError, "argument 2 must be a Tensor", make.real(2)),
+    ],
     departs={"accepts: bool, complex64, complex128": "any dtype"},
 )
 def isin(
-    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+    elements: Any = None,
+    test_elements: Any = None,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+    element: Any = None,
+    test_element: Any = None,
 ) -> Tensor:
     """Whether each element occurs in `test_elements`.
 
@@ -799,9 +810,15 @@ def isin(
         test_elements: a Tensor of any shape, or a number.
         assume_unique: without effect: it saves PyTorch a sort.
         invert: whether each element does not occur, instead.
+        element: PyTorch's name for a number in the place of `elements`.
+        test_element: that for one in the place of `test_elements`.
 
     Returns:
         bool, of the shape of `elements`.
     """
-    x, among = promote("isin", elements, test_elements)
+    x, among = promote(
+        "isin",
+        elements if element is None else element,
+        test_elements if test_element is None else test_element,
+    )
     return _isin(x, among, invert)

@@ -492,10 +492,11 @@ def _without_masks(x: Tensor, items: list[Any]) -> list[Any]:
         ),
         bad(IndexError, "cannot be applied to a 0-dim tensor", make.real(), 0, 0),
         bad(IndexError, "Dimension out of range", make.real(2, 3), 2, 0),
+        bad(TypeError, "missing 1 required positional argument: 'index'", make.real(2, 3), 0),
     ],
 )
 def select(
-    input: Tensor, dim: int | None = None, index: int = 0, *, axis: int | None = None
+    input: Tensor, dim: int | None = None, index: int | None = None, *, axis: int | None = None
 ) -> Tensor:
     """The slice of a Tensor at one place of a dimension, without that dimension.
 
@@ -512,6 +513,8 @@ def select(
         DimensionError: `dim` or `index` is out of range.
     """
     at, length = _dim_of("select", input, dim, axis)
+    if index is None:
+        raise lacking("select", "index")
     index = operator.index(index)
     if not -length <= index < length:
         raise DimensionError(
@@ -522,12 +525,17 @@ def select(
     return chosen
 
 
+def lacking(name: str, argument: str) -> ArgumentTypeError:
+    """The error to raise where an argument of the operation `name` was not given."""
+    return ArgumentTypeError(f"{name}() missing 1 required positional argument: '{argument}'.")
+
+
 def _dim_of(name: str, x: Tensor, dim: int | None, axis: int | None) -> tuple[int, int]:
     """The dimension of a Tensor that is not 0-d, counted from the front, and its length."""
     if axis is not None:
         dim = axis
     if dim is None:
-        raise ArgumentTypeError(f"{name}() missing 1 required positional argument: 'dim'.")
+        raise lacking(name, "dim")
     if not x._shape:
         raise DimensionError(f"{name}() cannot be applied to a 0-dim tensor.")
     at = canonical_dim(dim, x.ndim)
@@ -548,13 +556,14 @@ def _dim_of(name: str, x: Tensor, dim: int | None, axis: int | None) -> tuple[in
         bad(IndexError, r"in range of \[-2, 2\], but got 3", make.real(2, 3), 0, 3, 0),
         bad(RuntimeError, "cannot be applied to a 0-dim tensor", make.real(), 0, 0, 1),
         bad(RuntimeError, "0-dim integral Tensor", make.real(2, 3), 0, np.array([1]), 1),
+        bad(TypeError, "missing 1 required positional argument: 'length'", make.real(2, 3), 0, 1),
     ],
 )
 def narrow(
     input: Tensor,
     dim: int | None = None,
-    start: Any = 0,
-    length: int = 0,
+    start: Any = None,
+    length: int | None = None,
     *,
     axis: int | None = None,
 ) -> Tensor:
@@ -577,6 +586,8 @@ def narrow(
     if not input._shape:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
     at, size = _dim_of("narrow", input, dim, axis)
+    if start is None or length is None:
+        raise lacking("narrow", "start" if start is None else "length")
     if isinstance(start, Tensor) and (
         start._shape or start._type.dtype.is_inexact or start._type.dtype is bool_
     ):
@@ -787,7 +798,7 @@ def dim_argument(name: str, x: Tensor, dim: int | None, axis: int | None) -> int
     if axis is not None:
         dim = axis
     if dim is None:
-        raise ArgumentTypeError(f"{name}() missing 1 required positional argument: 'dim'.")
+        raise lacking(name, "dim")
     return canonical_dim(dim, x.ndim)
 
 
@@ -1035,6 +1046,7 @@ add_at = primitive(
         bad(
             RuntimeError, "Expected dtype int32/int64", make.real(2), 0, make.real(1), make.real(2)
         ),
+        bad(TypeError, "missing 1 required", make.real(2), 0, np.array([0])),
     ],
     departs={
         "node": "composite where shapes differ",
@@ -1068,6 +1080,8 @@ def scatter_add(
         ArgumentError: a place is out of range.
         DimensionError: `dim` is out of range.
     """
+    if src is None:
+        raise lacking("scatter_add", "src")
     at, places = aimed("scatter_add", input, dim, index, src, axis)
     return at_places("scatter_add", add_at, input, src, places, at)
 
@@ -1281,8 +1295,10 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
         sample(make.real(2, 3), np.array([1, 2]), 0, output_size=3),
         sample(make.real(), 3),
         sample(np.array([2, 0, 1])),
+        sample(repeats=np.array([2, 0, 1])),
     ],
     errors=lambda make: [
+        bad(TypeError, "must be Tensor, not int", repeats=2),
         bad(RuntimeError, "repeats must have the same size", make.real(2, 3), np.array([1, 2]), 1),
         bad(RuntimeError, "repeats can not be negative", make.real(2, 3), -1),
     ],
@@ -1291,7 +1307,7 @@ def _places_of_repeats(repeats: Tensor, total: int | None) -> Array:
     departs={"node": "composite", "saves less": "the repeats"},
 )
 def repeat_interleave(
-    input: Tensor,
+    input: Tensor | None = None,
     repeats: Any = None,
     dim: int | None = None,
     *,
@@ -1301,8 +1317,9 @@ def repeat_interleave(
     """Each slice of a dimension repeated, one after the other.
 
     Args:
-        input: `(*, n, *)`, any dtype. Alone it is taken for `repeats`, of the places 0 to n - 1.
-        repeats: how often: an int, or `(n,)` or `(1,)` integers.
+        input: `(*, n, *)`, any dtype.
+        repeats: how often: an int, or `(n,)` or `(1,)` integers. If one Tensor alone is given, it
+            is the repeats, of the places 0 to n - 1.
         dim: the dimension; without it, `input` is flattened first.
         output_size: the sum of `repeats`. If they are on a CUDA device, it saves waiting for it.
         axis: NumPy's name for `dim`.
@@ -1314,15 +1331,16 @@ def repeat_interleave(
         ShapeError: `repeats` does not fit the dimension, or one is negative.
         DimensionError: `dim` is out of range.
     """
+    if input is None:
+        input, repeats = repeats, None
     input = tensor_of("repeat_interleave", input)
     dim = dim if axis is None else axis
     if repeats is None:
         if input.ndim != 1:
             raise ShapeError("repeat_interleave only accept 1D vector as repeat.")
         count = input._shape[0]
-        numbers = on_device_of(
-            input, lambda: input._type.device.backend.module.arange(count, dtype=np.int64)
-        )
+        module = input._type.device.backend.module
+        numbers = on_device_of(input, lambda: module.arange(count, dtype=np.int64))
         input, repeats, dim = wrap(numbers), input, 0
     if dim is None:
         input, dim = flatten(input), 0

@@ -451,15 +451,15 @@ def _halves(x: Tensor, count: int, name: str) -> int:
     waits=True,
     departs={"node": "composite"},
 )
-def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
-    """The inverse of `A` as the linear map of `tensordot(A, X, A.ndim - ind)`.
+def tensorinv(input: Tensor, ind: int = 2) -> Tensor:
+    """The inverse of A = `input` as the linear map of `tensordot(A, X, A.ndim - ind)`.
 
     Args:
-        A: of a shape whose first `ind` lengths have the product of the others.
+        input: of a shape whose first `ind` lengths have the product of the others.
         ind: how many dimensions the results of the map have.
 
     Returns:
-        The inverse, of shape `A.shape[ind:] + A.shape[:ind]`.
+        The inverse, of shape `input.shape[ind:] + input.shape[:ind]`.
 
     Raises:
         ArgumentError: `ind` is not positive.
@@ -468,8 +468,9 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """
     if ind <= 0:
         raise ArgumentError(f"Expected a strictly positive integer for 'ind', but got {ind}")
-    n = _halves(A, ind, "ind")
-    return inv(A.reshape(n, n)).reshape((*A._shape[ind:], *A._shape[:ind]))
+    n = _halves(input, ind, "ind")
+    shape = (*input._shape[ind:], *input._shape[:ind])
+    return inv(input.reshape(n, n)).reshape(shape)
 
 
 @public(
@@ -490,25 +491,25 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     waits=True,
     departs={"node": "composite"},
 )
-def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
-    """The X of `tensordot(A, X, X.ndim) = B`.
+def tensorsolve(input: Tensor, other: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
+    """The X of `tensordot(input, X, X.ndim) = other`.
 
     Args:
-        A: of a shape whose first `B.ndim` lengths have the product of the others.
-        B: as many elements as that product.
-        dims: the dimensions of `A` that are moved to its end first.
+        input: of a shape whose first `other.ndim` lengths have the product of the others.
+        other: as many elements as that product.
+        dims: the dimensions of `input` that are moved to its end first.
 
     Returns:
-        X, of shape `A.shape[B.ndim:]`.
+        X, of shape `input.shape[other.ndim:]`.
 
     Raises:
         ShapeError: the products differ.
         LinAlgError: there is no solution, or more than one.
     """
     if dims is not None:
-        A = A.movedim(dims, tuple(range(A.ndim - len(dims), A.ndim)))
-    n = _halves(A, B.ndim, "other.ndim")
-    return solve(A.reshape(n, n), B.reshape(-1)).reshape(A._shape[B.ndim :])
+        input = input.movedim(dims, tuple(range(input.ndim - len(dims), input.ndim)))
+    n = _halves(input, other.ndim, "other.ndim")
+    return solve(input.reshape(n, n), other.reshape(-1)).reshape(input._shape[other.ndim :])
 
 
 # determinants ----------------------------------------------------------------------------------
@@ -658,7 +659,6 @@ _det = primitive(
 
 @public(
     path="linalg.det",
-    methods=("det",),
     numpy={"linalg.det": lambda a: det(inexact(a))},
     array_api="linalg.det",
     kind="primitive",
@@ -674,7 +674,7 @@ _det = primitive(
     waits=True,
     departs={"refuses: float16": "PyTorch has it for empty matrices only"},
 )
-def det(A: Tensor) -> Tensor:
+def _linalg_det(A: Tensor) -> Tensor:
     """The determinant of square matrices.
 
     Args:
@@ -691,6 +691,19 @@ def det(A: Tensor) -> Tensor:
         DTypeError: of integers or float16.
     """
     y: Tensor = _det(square("linalg.det", A))[0]
+    return y
+
+
+@public(
+    methods=("det",),
+    samples=lambda make: [sample(make.real(3, 3)), sample(make.complex(2, 2))],
+    errors=_square_errors,
+    waits=True,
+    departs={"refuses: float16": "PyTorch has it for empty matrices only"},
+)
+def det(input: Tensor) -> Tensor:
+    """The determinant of square matrices: `linalg.det`."""
+    y: Tensor = _det(square("linalg.det", input))[0]
     return y
 
 
@@ -735,7 +748,6 @@ _slogdet = primitive(
 
 @public(
     path="linalg.slogdet",
-    methods=("slogdet",),
     numpy={"linalg.slogdet": lambda a: slogdet(inexact(a))},
     array_api="linalg.slogdet",
     kind="primitive",
@@ -747,7 +759,7 @@ _slogdet = primitive(
     ],
     errors=_square_errors,
 )
-def slogdet(A: Tensor) -> SlogdetResult:
+def _linalg_slogdet(A: Tensor) -> SlogdetResult:
     """The sign and the logarithm of the absolute value of the determinant.
 
     Of matrices from 32 by 32 on the CPU SciPy gives the factors, which are kept for the gradient.
@@ -766,6 +778,16 @@ def slogdet(A: Tensor) -> SlogdetResult:
         DTypeError: of integers or float16.
     """
     return SlogdetResult(*_slogdet(square("linalg.slogdet", A))[:2])
+
+
+@public(
+    methods=("slogdet",),
+    samples=lambda make: [sample(make.real(3, 3)), sample(make.complex(2, 2))],
+    errors=_square_errors,
+)
+def slogdet(input: Tensor) -> SlogdetResult:
+    """The sign and the logarithm of the size of the determinant: `linalg.slogdet`."""
+    return SlogdetResult(*_slogdet(square("linalg.slogdet", input)))
 
 
 @public(

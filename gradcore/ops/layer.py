@@ -362,21 +362,21 @@ _INDICES: Final = frozenset({dtypes.int64, dtypes.int32})
     waits=True,
     batched=False,
 )
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """For each class number a row with a 1 at that place.
 
     Args:
-        tensor: `(*)`, int64.
+        input: `(*)`, int64.
         num_classes: the length of a row; -1 takes the largest number plus one.
 
     Returns:
         `(*, num_classes)`, int64.
 
     Raises:
-        DTypeError: `tensor` is not int64.
+        DTypeError: `input` is not int64.
         ArgumentError: a number is negative or too large; `num_classes` cannot be told.
     """
-    t = tensor_argument("one_hot", "self", 1, tensor)
+    t = tensor_argument("one_hot", "self", 1, input)
     if t._type.dtype is not dtypes.int64:
         raise DTypeError(
             "one_hot is only applicable to index tensor of type LongTensor (int64), "
@@ -453,6 +453,7 @@ def scaled_dot_product_attention(
     attn_mask: Tensor | None = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
+    *,
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..op import public
+from ..random import Generator
 from ..samples import Maker, Sample, sample
 from ..tensor import Tensor
 from . import channel_norm as _channel_norm
@@ -15,6 +16,7 @@ from . import dropout as _dropout
 from . import layer as _layer
 from . import normalization as _normalization
 from . import sampling as _sampling
+from . import threshold as _threshold
 
 __all__ = [
     "affine_grid_generator",
@@ -33,6 +35,7 @@ __all__ = [
     "instance_norm",
     "layer_norm",
     "rms_norm",
+    "rrelu",
 ]
 
 
@@ -152,6 +155,25 @@ def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:
 def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
     """`nn.functional.alpha_dropout`, written into `input`."""
     return _dropout.alpha_dropout(input, p, train, True)
+
+
+@public(
+    samples=lambda make: [
+        sample(make.real(2, 3)),
+        sample(make.real(3), 0.25, 0.25, True, None),
+    ],
+    batched=False,
+    departs={"node": "one name in training and else"},
+)
+def rrelu(
+    input: Tensor,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """`nn.functional.rrelu`, with the generator of its random numbers."""
+    return _threshold.of_random_slope(input, lower, upper, training, generator)
 
 
 @public(samples=_dropout_samples)

@@ -139,14 +139,14 @@ def _numpy_pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any
     waits=True,
 )
 def pinv(
-    A: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+    input: Tensor, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Tensor:
     """The pseudoinverse of Moore and Penrose.
 
     Args:
-        A: `(*, m, n)`, float32, float64 or complex.
+        input: `(*, m, n)`, float32, float64 or complex.
         rcond: old name of `rtol`.
-        hermitian: `A` is symmetric or Hermitian: its lower triangle is read.
+        hermitian: `input` is symmetric or Hermitian: its lower triangle is read.
         atol: a number or a Tensor `(*)`: singular values not larger are taken for 0.
         rtol: likewise, in units of the largest; eps * max(m, n) by default, or 0 if `atol` is
             positive.
@@ -159,7 +159,7 @@ def pinv(
         DTypeError: of integers or float16.
         LinAlgError: there are values that are not finite. On a CUDA device the host waits.
     """
-    x = tensor_of("linalg.pinv", A)
+    x = tensor_of("linalg.pinv", input)
     if len(x._shape) < 2 or not x._type.recordable or x._type.dtype is dtypes.float16:
         base = ShapeError if len(x._shape) < 2 else DTypeError
         raise base(
@@ -224,24 +224,24 @@ def _numpy_lstsq(a: Any, b: Any, rcond: float | None = None) -> tuple[Any, ...]:
     departs={"node": "the pseudoinverse, multiplied"},
 )
 def lstsq(
-    A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None
+    input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str | None = None
 ) -> LstsqResult:
-    """The X of least norm among those for which |A @ X - B| is least.
+    """The X of least norm among those for which |input @ X - b| is least.
 
-    It is the pseudoinverse of `A` times `B`, for all drivers, whose names only say what else is
+    It is the pseudoinverse of `input` times `b`, for all drivers, whose names only say what else is
     returned.
 
     Args:
-        A: `(*, m, n)`, float32, float64 or complex.
-        B: `(*, m, k)`, of the same dtype, or vectors `(m,)` or `(*, m)`.
+        input: `(*, m, n)`, float32, float64 or complex.
+        b: `(*, m, k)`, of the same dtype, or vectors `(m,)` or `(*, m)`.
         rcond: which singular values are taken for 0, in units of the largest; eps * max(m, n) by
             default.
         driver: `"gelsy"` (the default), `"gels"`, `"gelsd"` or `"gelss"`.
 
     Returns:
-        `(solution, residuals, rank, singular_values)`: `(*, n, k)`, or as `B` for vectors; the
-        sums of |A @ X - B|**2 over the rows, `(*, k)`, where m > n, all ranks are n, and the driver
-        is not `"gelsy"`; the ranks, int64 `(*)`, but for `"gels"`; the singular values, for
+        `(solution, residuals, rank, singular_values)`: `(*, n, k)`, or as `b` for vectors; the
+        sums of |input @ X - b|**2 over the rows, `(*, k)`, where m > n, all ranks are n, and the
+        driver is not `"gelsy"`; the ranks, int64 `(*)`, but for `"gels"`; the singular values, for
         `"gelsd"` and `"gelss"`. What is not returned is empty.
 
     Raises:
@@ -250,7 +250,7 @@ def lstsq(
         ArgumentError: there is no such driver.
     """
     name = "torch.linalg.lstsq"
-    a, b = tensor_of(name, A), tensor_of(name, B)
+    a, b = tensor_of(name, input), tensor_of(name, b)
     if len(a._shape) < 2:
         raise ShapeError(f"{name}: input must have at least 2 dimensions.")
     if not b._shape:

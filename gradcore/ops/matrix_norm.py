@@ -118,6 +118,7 @@ def _largest(x: Tensor, dim: int | None = None) -> Tensor:
         sample(make.real(2, 3, 2), "nuc", (0, 2), True),
         sample(make.real(2, 3, 2), 2, (2, -3)),
         sample(make.real(3, 2), -2, dtype=dtypes.float64),
+        sample(make.real(2, 3, 2), axis=(0, 1), keepdims=True),
         sample(make.real(2, 3, 2), 1),
         sample(make.real(2, 3, 2), math.inf, (2, 0), True),
         sample(make.real(2, 3), -1, keepdim=True),
@@ -139,23 +140,27 @@ def _largest(x: Tensor, dim: int | None = None) -> Tensor:
     departs={"node": "composite"},
 )
 def matrix_norm(
-    A: Tensor,
+    input: Tensor,
     ord: float | str = "fro",
     dim: tuple[int, int] = (-2, -1),
     keepdim: bool = False,
     *,
     dtype: DType = None,
+    axis: tuple[int, int] | None = None,
+    keepdims: bool | None = None,
 ) -> Tensor:
     """Norms of matrices.
 
     Args:
-        A: at least two dimensions, floating point or complex.
+        input: at least two dimensions, floating point or complex.
         ord: `"fro"`: of all elements as one vector; `"nuc"`: the sum of the singular values; 2 and
             -2: the largest and the smallest of these; 1 and -1: the largest and the smallest sum
             of |x| of a column; inf and -inf: of a row.
         dim: the dimensions of the rows and the columns.
         keepdim: keep them, with length 1.
-        dtype: what `A` is converted to first, without narrowing.
+        dtype: what `input` is converted to first, without narrowing.
+        axis: NumPy's name for `dim`.
+        keepdims: NumPy's name for `keepdim`.
 
     Returns:
         The norms, real; 0 of empty matrices. What is attained twice shares its gradient.
@@ -167,7 +172,8 @@ def matrix_norm(
             narrows or is of another kind.
         DimensionError: a dimension is out of range.
     """
-    return _norm_of_matrices("matrix_norm", A, ord, dim, bool(keepdim), dtype)
+    dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+    return _norm_of_matrices("matrix_norm", input, ord, dim, bool(keepdim), dtype)
 
 
 def _dims(dim: Dims) -> Dims:
@@ -190,6 +196,7 @@ def _dims(dim: Dims) -> Dims:
         sample(make.real(), 3, dim=0),
         sample(make.complex(2, 3), math.inf, 1, dtype=dtypes.complex128),
         sample(make.real(0, 2), 2, 0),
+        sample(make.real(2, 3), 3, axis=0, keepdims=True),
     ],
     errors=lambda make: [
         bad(RuntimeError, "Got Long", make.integers(0, 5, 3)),
@@ -199,16 +206,25 @@ def _dims(dim: Dims) -> Dims:
     ],
 )
 def _vector_norm(
-    x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: DType = None
+    input: Tensor,
+    ord: float = 2,
+    dim: Dims = None,
+    keepdim: bool = False,
+    *,
+    dtype: DType = None,
+    axis: Dims = None,
+    keepdims: bool | None = None,
 ) -> Tensor:
     """The vector norm (sum of |x|**ord)**(1/ord) over dimensions: `norm` of numbers alone.
 
     Args:
-        x: floating point or complex.
+        input: floating point or complex.
         ord: inf is the largest |x|, -inf the smallest, 0 counts what is not 0.
         dim: the dimension or dimensions; None for all, as one vector.
         keepdim: keep them, with length 1.
-        dtype: what `x` is converted to first, without narrowing.
+        dtype: what `input` is converted to first, without narrowing.
+        axis: NumPy's name for `dim`.
+        keepdims: NumPy's name for `keepdim`.
 
     Returns:
         The norms, real; gradients as for `norm`.
@@ -223,7 +239,8 @@ def _vector_norm(
             "linalg_vector_norm(): argument 'ord' (position 2) must be Number, not "
             f"{type(ord).__qualname__}"
         )
-    return norm(x, float(ord), _dims(dim), keepdim, dtype)
+    dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
+    return norm(input, float(ord), _dims(dim), keepdim, dtype)
 
 
 def _norm_of_numpy(x: Tensor, ord: Any = None, axis: Dims = None, keepdims: bool = False) -> Tensor:
@@ -243,6 +260,7 @@ def _norm_of_numpy(x: Tensor, ord: Any = None, axis: Dims = None, keepdims: bool
         sample(make.real(2, 3, 2), "fro", (0, 1), True),
         sample(make.real(2, 3), 1, dtype=dtypes.float64),
         sample(make.real(2, 3, 2), dim=(0, 1), keepdim=True),
+        sample(make.real(2, 3, 2), axis=1, keepdims=True),
     ],
     errors=lambda make: [
         bad(RuntimeError, "must be 1D or 2D. Got 3D", make.real(2, 3, 2), 2),
@@ -260,6 +278,8 @@ def _linalg_norm(
     keepdim: bool = False,
     *,
     dtype: DType = None,
+    axis: Dims = None,
+    keepdims: bool | None = None,
 ) -> Tensor:
     """The norm of a vector or a matrix.
 
@@ -270,6 +290,8 @@ def _linalg_norm(
         dim: one or two dimensions; None for all, of which there are one or two if `ord` is given.
         keepdim: keep them, with length 1.
         dtype: what `input` is converted to first, without narrowing.
+        axis: NumPy's name for `dim`.
+        keepdims: NumPy's name for `keepdim`.
 
     Raises:
         ArgumentError: there is no such norm, or `dim` are more than two dimensions.
@@ -277,6 +299,7 @@ def _linalg_norm(
         DimensionError: a dimension is out of range.
     """
     x = tensor_of("linalg.norm", input)
+    dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
     if ord is None:
         return norm(x, 2.0, _dims(dim), keepdim, dtype)
     dims: tuple[int, ...]
@@ -299,37 +322,67 @@ def _linalg_norm(
 
 
 @public(
-    samples=lambda make: [sample(make.real(2, 3)), sample(make.real(2, 3, 2), (0, 2), True)],
+    samples=lambda make: [
+        sample(make.real(2, 3)),
+        sample(make.real(2, 3, 2), (0, 2), True),
+        sample(make.real(2, 3, 2), axis=(0, 2), keepdims=True),
+    ],
     errors=lambda make: [bad(RuntimeError, "must be a 2-tuple", make.real(2, 3), (0,))],
     waits=True,
     departs={"node": "composite"},
 )
-def nuclear_norm(input: Tensor, dim: Any = (-2, -1), keepdim: bool = False) -> Tensor:
+def nuclear_norm(
+    input: Tensor,
+    dim: Any = (-2, -1),
+    keepdim: bool = False,
+    *,
+    axis: Any = None,
+    keepdims: bool | None = None,
+) -> Tensor:
     """The sum of the singular values: `linalg.matrix_norm` with `"nuc"`.
 
     Args:
         input: at least two dimensions.
         dim: the dimensions of the rows and the columns.
         keepdim: keep them, with length 1.
+        axis: NumPy's name for `dim`.
+        keepdims: NumPy's name for `keepdim`.
     """
-    return matrix_norm(input, "nuc", dim, keepdim)
+    return matrix_norm(input, "nuc", dim, keepdim, axis=axis, keepdims=keepdims)
 
 
 @public(
     samples=lambda make: [
         sample(make.real(2, 3), (0, 1)),
         sample(make.real(2, 3, 2), 1, True),
+        sample(make.real(2, 3, 2), axis=1, keepdims=True),
     ],
+    errors=lambda make: [bad(TypeError, "missing 1 required", make.real(2, 3))],
     departs={"node": "composite"},
 )
-def frobenius_norm(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def frobenius_norm(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = None,
+    keepdims: bool | None = None,
+) -> Tensor:
     """The root of the sum of squares over dimensions: `linalg.vector_norm`.
 
     Args:
         input: floating point or complex.
-        dim: the dimension or dimensions; None for all.
+        dim: the dimension or dimensions.
         keepdim: keep them, with length 1.
+        axis: NumPy's name for `dim`.
+        keepdims: NumPy's name for `keepdim`.
+
+    Raises:
+        ArgumentTypeError: `dim` is missing.
     """
+    if dim is None and axis is None:
+        raise ArgumentTypeError("frobenius_norm() missing 1 required positional argument: 'dim'.")
+    dim, keepdim = dim if axis is None else axis, keepdim if keepdims is None else keepdims
     return norm(input, 2.0, _dims(dim), keepdim)
 
 
@@ -357,11 +410,11 @@ def frobenius_norm(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Te
     waits=True,
     departs={"node": "composite", "derivative: 2, 4, 5": "PyTorch writes into what it has saved"},
 )
-def cond(A: Tensor, p: float | str | None = None) -> Tensor:
-    """The condition of matrices with respect to a norm: that of `A` times that of its inverse.
+def cond(input: Tensor, p: float | str | None = None) -> Tensor:
+    """The condition of matrices with respect to a norm: their norms times those of the inverses.
 
     Args:
-        A: `(*, n, n)`, for 2 and -2 `(*, m, n)`, float32, float64 or complex.
+        input: `(*, n, n)`, for 2 and -2 `(*, m, n)`, float32, float64 or complex.
         p: a norm of `linalg.matrix_norm`; None is 2. For 2 and -2 it is a quotient of singular
             values.
 
@@ -373,7 +426,7 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
         ShapeError: the matrices are not square.
         DTypeError: of integers or float16.
     """
-    x = tensor_of("linalg.cond", A)
+    x = tensor_of("linalg.cond", input)
     known = p in ("fro", "nuc") if isinstance(p, str) else p is None or p in _SINGULAR + _SUMS
     if not known:
         raise ArgumentError(f"linalg.cond got an invalid norm type: {p}")

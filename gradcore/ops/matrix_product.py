@@ -175,11 +175,11 @@ def chain_matmul(*matrices: Tensor) -> Tensor:
     waits=True,
     departs={"node": "composite"},
 )
-def matrix_power(A: Tensor, n: int) -> Tensor:
-    """The product of `n` factors `A`, by squaring.
+def matrix_power(input: Tensor, n: int) -> Tensor:
+    """The product of `n` factors `input`, by squaring.
 
     Args:
-        A: `(*, m, m)`.
+        input: `(*, m, m)`.
         n: how often; for a negative number the inverse is taken.
 
     Returns:
@@ -189,7 +189,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         ShapeError: the matrices are not square.
         LinAlgError: n is negative and a matrix is singular.
     """
-    x = tensor_of("linalg.matrix_power", A)
+    x = tensor_of("linalg.matrix_power", input)
     if len(x._shape) < 2 or x._shape[-1] != x._shape[-2]:
         square("linalg.matrix_power", x)
         raise ShapeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")
@@ -212,7 +212,7 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
             break
         x = matmul(x, x)
     assert y is not None
-    return y.clone() if y is A else y
+    return y.clone() if y is input else y
 
 
 # vectors ---------------------------------------------------------------------------------------
@@ -284,6 +284,7 @@ def _numpy_cross(
         sample(make.real(2, 3), make.real(2, 3)),
         sample(make.real(3, 2), make.real(3, 1), dim=0),
         sample(make.real(3, 3), make.real(3, 3)),
+        sample(make.real(3, 3), make.real(3, 3), axis=1),
     ],
     errors=lambda make: [
         bad(RuntimeError, "no dimension of size 3", make.real(2, 4), make.real(2, 4)),
@@ -291,19 +292,22 @@ def _numpy_cross(
     ],
     kind="primitive",
 )
-def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+def cross(
+    input: Tensor, other: Tensor, dim: int | None = None, *, axis: int | None = None
+) -> Tensor:
     """The cross product of vectors of three elements.
 
     Args:
         input: length 3 along `dim`.
         other: the same number of dimensions and dtype; the other dimensions broadcast.
         dim: the dimension of the vectors; by default the first of length 3.
+        axis: NumPy's name for `dim`.
 
     Raises:
         ShapeError: the shapes do not fit.
         DTypeError: the dtypes differ, or they are bool.
     """
-    return _crossed(input, other, dim, True)
+    return _crossed(input, other, dim if axis is None else axis, True)
 
 
 @public(
@@ -313,6 +317,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     samples=lambda make: [
         sample(make.real(2, 3), make.real(1, 3)),
         sample(make.real(3, 2), make.real(3, 2), dim=-2),
+        sample(make.real(3, 2), make.real(3, 2), axis=0),
         sample(make.complex(3), make.complex(3)),
         sample(make.real(0, 3), make.real(0, 3)),
     ],
@@ -325,20 +330,23 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     ],
     kind="primitive",
 )
-def _linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
+def _linalg_cross(
+    input: Tensor, other: Tensor, *, dim: int = -1, axis: int | None = None
+) -> Tensor:
     """The cross product of vectors of three elements, as `cross`, along the last dimension.
 
     Args:
         input: length 3 along `dim`.
         other: the same number of dimensions and dtype; the other dimensions broadcast.
         dim: the dimension of the vectors.
+        axis: NumPy's name for `dim`.
 
     Raises:
         ShapeError: the shapes do not fit.
         DTypeError: the dtypes differ, or they are bool.
         DimensionError: `dim` is out of range.
     """
-    return _crossed(input, other, dim, False)
+    return _crossed(input, other, dim if axis is None else axis, False)
 
 
 @public(
@@ -352,6 +360,7 @@ def _linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
         sample(make.real(3), make.real(3)),
         sample(make.real(2, 3), make.real(3), dim=-1),
         sample(make.real(3, 2), make.real(3, 1), dim=0),
+        sample(make.real(3, 2), make.real(3, 1), axis=0),
         sample(make.complex(2, 3), make.complex(2, 3)),
     ],
     errors=lambda make: [
@@ -361,13 +370,14 @@ def _linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     ],
     departs={"node": "composite"},
 )
-def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, axis: int | None = None) -> Tensor:
     """Sums of the products of vectors along a dimension, the first conjugated.
 
     Args:
         x: floating point or complex.
         y: broadcasts with `x`.
         dim: the dimension of the vectors, of both after broadcasting.
+        axis: NumPy's name for `dim`.
 
     Returns:
         `sum(conj(x) * y, dim)`.
@@ -383,7 +393,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
             "linalg.vecdot: Expected a floating point or complex tensor as input. "
             f"Got {a._type.dtype.label}"
         )
-    return _along(a, b, dim)
+    return _along(a, b, dim if axis is None else axis)
 
 
 def _numpy_vecdot(x1: Any, x2: Any, axis: int) -> Tensor:

@@ -894,9 +894,7 @@ def _channel_parameter(argument: str, position: int, value: Any, channels: int) 
         sample(make.real(2, 3), eps=3.0),
     ],
 )
-def normalize(
-    input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None
-) -> Tensor:
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """Each slice divided by its norm, or by `eps` where the norm is smaller.
 
     Args:
@@ -904,9 +902,6 @@ def normalize(
         p: the exponent of the norm.
         dim: the dimension that the norm is taken over.
         eps: the smallest divisor.
-        out: must be None.
     """
-    if out is not None:
-        raise NotImplementedError("normalize: out is not implemented yet.")
     size = input.norm(p, dim, keepdim=True)
     return input / size.clamp_min(eps)

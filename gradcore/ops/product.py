@@ -193,6 +193,9 @@ def _rmatmul(self: Tensor, other: Any) -> Tensor:
 Tensor.__rmatmul__ = _rmatmul  # type: ignore[assignment, method-assign]
 
 
+NO_OUT_DTYPE = "no out_dtype=, which PyTorch has on CUDA devices alone"
+
+
 @public(
     methods=("mm",),
     samples=lambda make: [sample(make.real(2, 3), make.real(3, 4))],
@@ -200,6 +203,7 @@ Tensor.__rmatmul__ = _rmatmul  # type: ignore[assignment, method-assign]
         bad(RuntimeError, "self must be a matrix", make.real(3), make.real(3, 2)),
         bad(RuntimeError, "mat2 must be a matrix", make.real(2, 3), make.real(3)),
     ],
+    departs={"signature": NO_OUT_DTYPE},
 )
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Matrix product of `(n, k)` and `(k, m)`, without broadcasting."""
@@ -236,6 +240,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
             RuntimeError, "Expected size for first two dim", make.real(5, 2, 3), make.real(4, 3, 4)
         ),
     ],
+    departs={"signature": NO_OUT_DTYPE},
 )
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """Matrix products of `(b, n, k)` and `(b, k, m)`, without broadcasting."""
@@ -561,7 +566,7 @@ def _explicit(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
         "values": "PyTorch's is int64 where it calls sum, and the operands' dtype elsewhere",
     },
 )
-def einsum(equation: Any, *operands: Any) -> Tensor:
+def einsum(equation: Any, /, *operands: Any) -> Tensor:
     """Sum of products in Einstein's notation: `einsum("ij,jk->ik", a, b)` is `a @ b`.
 
     Args:

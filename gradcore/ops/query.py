@@ -34,9 +34,30 @@ def numel(input: Tensor) -> int:
     return tensor_of("numel", input).numel()
 
 
-def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
-    """The dtype of an operation on two operands: Tensors, arrays or Python numbers."""
-    return common_dtype([operand("result_type", tensor1, 0), operand("result_type", tensor2, 1)])
+def result_type(
+    tensor: Any = None,
+    other: Any = None,
+    *,
+    scalar: Any = None,
+    scalar1: Any = None,
+    scalar2: Any = None,
+) -> dtypes.dtype:
+    """The dtype of an operation on two operands: Tensors, arrays or Python numbers.
+
+    Args:
+        tensor: an operand.
+        other: the other one.
+        scalar: PyTorch's name for a number beside `tensor`.
+        scalar1: its name for the first of two numbers.
+        scalar2: that for the second.
+
+    Raises:
+        ArgumentTypeError: there are not two operands.
+    """
+    given = [v for v in (scalar, scalar1, tensor, other, scalar2) if v is not None]
+    if len(given) != 2:
+        raise ArgumentTypeError(f"result_type() takes two operands, and {len(given)} were given.")
+    return common_dtype([operand("result_type", v, at) for at, v in enumerate(given)])
 
 
 class finfo:

@@ -142,6 +142,7 @@ def new_empty_strided(
     self: Tensor,
     size: Any,
     stride: Any,
+    *,
     dtype: Any = None,
     device: DeviceLike = None,
     requires_grad: bool = False,

@@ -432,6 +432,7 @@ def _integrals(make: Maker) -> list[Sample]:
     return [
         sample(make.real(5)),
         sample(make.real(3, 4), dx=0.5, dim=0),
+        sample(make.real(3, 4), axis=0),
         sample(make.real(2, 3), make.real(3)),
         sample(make.real(3, 2), x=make.real(3), dim=-2),
         sample(make.real(2, 3), make.real(2, 3), dim=1),
@@ -458,7 +459,14 @@ def _wrong_integrals(make: Maker) -> list[Any]:
     errors=_wrong_integrals,
     departs={"node": "composite"},
 )
-def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+def trapezoid(
+    y: Tensor,
+    x: Tensor | None = None,
+    *,
+    dx: Any = None,
+    dim: int = -1,
+    axis: int | None = None,
+) -> Tensor:
     """The integral along a dimension: between two points, their mean times their distance.
 
     Args:
@@ -466,6 +474,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = 
         x: where the points are: `(n,)`, or what broadcasts with `y`.
         dx: the distance of all neighbours instead, a number; 1 by default.
         dim: the dimension.
+        axis: NumPy's name for `dim`.
 
     Returns:
         `(*)`; 0 for fewer than two points.
@@ -475,6 +484,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = 
         DimensionError: `dim` is out of range.
         DTypeError: of bools.
     """
+    dim = dim if axis is None else axis
     y, width, d = _integrand("trapezoid", y, x, dx, dim)
     if not y._shape[d]:
         return y.new_zeros([n for place, n in enumerate(y._shape) if place != d])
@@ -491,14 +501,26 @@ def _trapezoid_of_numpy(y: Tensor, x: Any, dx: Any, axis: int) -> Tensor:
 
 
 @public(samples=_integrals, departs={"node": "composite"})
-def trapz(y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1) -> Tensor:
+def trapz(
+    y: Tensor,
+    x: Tensor | None = None,
+    *,
+    dx: Any = None,
+    dim: int = -1,
+    axis: int | None = None,
+) -> Tensor:
     """As `trapezoid`, which see for the arguments and errors."""
-    return trapezoid(y, x, dx=dx, dim=dim)
+    return trapezoid(y, x, dx=dx, dim=dim, axis=axis)
 
 
 @public(samples=_integrals, errors=_wrong_integrals, departs={"node": "composite"})
 def cumulative_trapezoid(
-    y: Tensor, x: Tensor | None = None, *, dx: Any = None, dim: int = -1
+    y: Tensor,
+    x: Tensor | None = None,
+    *,
+    dx: Any = None,
+    dim: int = -1,
+    axis: int | None = None,
 ) -> Tensor:
     """The integrals up to each point but the first along a dimension: see `trapezoid`.
 
@@ -507,6 +529,7 @@ def cumulative_trapezoid(
         x: where the points are: `(n,)`, or what broadcasts with `y`.
         dx: the distance of all neighbours instead, a number; 1 by default.
         dim: the dimension.
+        axis: NumPy's name for `dim`.
 
     Returns:
         `(*, max(n - 1, 0), *)`.
@@ -516,6 +539,7 @@ def cumulative_trapezoid(
         DimensionError: `dim` is out of range.
         DTypeError: of bools.
     """
+    dim = dim if axis is None else axis
     y, width, _ = _integrand("cumulative_trapezoid", y, x, dx, dim)
     after, before = _between(y, dim)
     return running_sum(width * (after + before), dim) / 2.0

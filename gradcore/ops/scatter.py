@@ -32,6 +32,7 @@ from .index import (
     fitting,
     gathered,
     index_add,
+    lacking,
     mask_of,
     on_device_of,
     out_of_bounds,
@@ -162,7 +163,7 @@ def scatter(
     """
     input = tensor_of("scatter", input)
     if src is None and value is None:
-        raise ArgumentTypeError("scatter() missing 1 required positional argument: 'src'.")
+        raise lacking("scatter", "src")
     src = value if src is None else src
     if isinstance(src, bool | int | float | complex | np.generic) or src is value:
         value, src = src.item() if isinstance(src, Tensor) else src, None
@@ -661,7 +662,7 @@ def index_fill(
     if places.ndim > 1:
         raise ShapeError("Index has to be a vector/scalar.")
     if value is None:
-        raise ArgumentTypeError("index_fill() missing 1 required positional argument: 'value'.")
+        raise lacking("index_fill", "value")
     places = places.reshape(-1)
     shape = input._shape
     if not shape:
@@ -745,6 +746,7 @@ _index_reduce = _reducing(
             "prod",
         ),
         bad(IndexError, "out of range", make.real(2), 0, np.array([2]), make.real(1), "prod"),
+        bad(TypeError, "missing 1 required", make.real(2), 0, np.array([1]), make.real(1)),
     ],
     departs={"node": "means are composite"},
 )
@@ -780,6 +782,8 @@ def index_reduce(
         DimensionError: `dim` or a place is out of range, or `index` is not a vector.
     """
     input = tensor_of("index_reduce", input)
+    if reduce is None:
+        raise lacking("index_reduce", "reduce")
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise ArgumentError(
             "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "

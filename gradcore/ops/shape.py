@@ -240,6 +240,20 @@ def integers(name: str, argument: str, value: Any) -> Shape:
         ) from None
 
 
+def one_of(name: str, *given: Any) -> Any:
+    """The only one that is not None, of an argument that has several names.
+
+    Raises:
+        ArgumentTypeError: there is none, or there are several.
+    """
+    found = [value for value in given if value is not None]
+    if len(found) != 1:
+        raise ArgumentTypeError(
+            f"{name}() takes either indices or a number of sections, and {len(found)} were given."
+        )
+    return found[0]
+
+
 def _described(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"{type(value).__name__} of " + ", ".join(type(v).__name__ for v in value)
@@ -381,6 +395,8 @@ def reshape(input: Tensor, shape: Any, *rest: int) -> Tensor:
         sample(make.real(), (1,)),
         sample(make.real(2, 4), dtypes.int64),
         sample(make.real(2, 3), dtypes.int16),
+        sample(make.real(2, 3), size=(6,)),
+        sample(make.real(2, 3), dtype=dtypes.int64),
     ],
     errors=lambda make: [
         bad(RuntimeError, "is invalid for input of size 6", make.real(2, 3), 4),
@@ -388,17 +404,14 @@ def reshape(input: Tensor, shape: Any, *rest: int) -> Tensor:
         bad(RuntimeError, "cannot be 0 to view Double as", make.real(), dtypes.float32),
     ],
 )
-def view(
-    input: Tensor, shape: Any = None, *rest: int, size: Any = None, dtype: Any = None
-) -> Tensor:
+def view(input: Tensor, size: Any = None, *rest: int, dtype: Any = None) -> Tensor:
     """The same memory, in row-major order, in another shape; or its bits as another dtype.
 
     Args:
         input: `(*)`, any dtype.
-        shape: the new shape, as a tuple or as several arguments; one -1 stands for what is left.
+        size: the new shape, as a tuple or as several arguments; one -1 stands for what is left.
             Or a dtype: the last dimension grows or shrinks if its elements are of another size.
-        size: PyTorch's name for `shape`.
-        dtype: its name for a dtype.
+        dtype: the name for a dtype.
 
     Returns:
         A view of `input`; through one of another dtype no gradient flows.
@@ -407,20 +420,20 @@ def view(
         ShapeError: the shape has another number of elements, or needs a copy; the last dimension
             has gaps, or no whole number of the dtype's elements.
     """
-    if shape is None:
-        shape = dtype if size is None else size
+    if size is None:
+        size = dtype
     if rest:
-        shape = (shape, *rest)
-    elif shape.__class__ is not tuple:
-        if isinstance(shape, dtypes.dtype | np.dtype | type):
+        size = (size, *rest)
+    elif size.__class__ is not tuple:
+        if isinstance(size, dtypes.dtype | np.dtype | type):
             read_as = face("read_as")
             assert read_as is not None
-            bits: Tensor = read_as(input, dtypes.to_dtype(shape))
+            bits: Tensor = read_as(input, dtypes.to_dtype(size))
             return bits
-        shape = integers("view", "size", shape)
-    y = _reshape(input, shape)
-    if y._shape != shape and min(shape) < -1:
-        raise _reshape_error(y, integers("view", "size", shape))
+        size = integers("view", "size", size)
+    y = _reshape(input, size)
+    if y._shape != size and min(size) < -1:
+        raise _reshape_error(y, integers("view", "size", size))
     if not input._array.flags.c_contiguous and y._array.size and y.data_ptr() != input.data_ptr():
         raise ShapeError(
             "view size is not compatible with input tensor's size and stride (at least one "
@@ -503,6 +516,7 @@ def ravel(input: Tensor) -> Tensor:
         sample(make.real(2, 6), 1, (3, 2)),
         sample(make.real(6, 2), 0, (-1, 3)),
         sample(make.real(2, 6), dim=-1, sizes=[1, 6]),
+        sample(make.real(2, 6), axis=1, sizes=(3, 2)),
     ],
     errors=lambda make: [
         bad(RuntimeError, "don't multiply up to the size of dim 1", make.real(2, 6), 1, (4, 2)),
@@ -510,8 +524,12 @@ def ravel(input: Tensor) -> Tensor:
         bad(RuntimeError, "only one dimension can be inferred", make.real(2, 6), 1, (-1, -1)),
     ],
 )
-def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
+def unflatten(
+    input: Tensor, dim: int | None = None, sizes: Any = None, *, axis: int | None = None
+) -> Tensor:
     """Dimension `dim` as several of these `sizes`, of which one may be -1.
+
+    NumPy's name for `dim` is `axis`.
 
     Returns:
         A view of `input` where its memory allows.
@@ -522,7 +540,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     if input.__class__ is not Tensor:
         input = tensor_of("unflatten", input)
     shape = input._shape
-    at = _dim(dim, len(shape))
+    at = _dim(dim if axis is None else axis, len(shape))
     sizes = integers("unflatten", "sizes", sizes)
     if not sizes:
         raise ShapeError("unflatten: sizes must be non-empty.")
@@ -1038,6 +1056,7 @@ _expand = linear(
         sample(make.real(), (2,)),
         sample(make.real(1), 0),
         sample(make.real(2, 3), 2, 3),
+        sample(make.real(3), size=(2, 3), implicit=True),
     ],
     errors=lambda make: [
         bad(
@@ -1047,13 +1066,14 @@ _expand = linear(
         bad(RuntimeError, "leading, non-existing dimension 0", make.real(3), -1, 3),
     ],
 )
-def expand(input: Tensor, size: Any, *rest: int) -> Tensor:
+def expand(input: Tensor, size: Any, *rest: int, implicit: bool = False) -> Tensor:
     """Dimensions of length 1 repeated to a length, without a copy.
 
     Args:
         input: `(*)`, any dtype.
         size: the new shape, as a tuple or as several arguments; -1 keeps the length. It may have
             more dimensions, which come first.
+        implicit: without effect.
 
     Returns:
         A view of `input`, in which elements share memory.
@@ -1094,18 +1114,17 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
         sample(make.real(3), (2, 3)),
         sample(make.real(3, 1), (3, 4)),
         sample(make.real(), (2, 2)),
-        sample(make.real(1), shape=(0,)),
+        sample(make.real(1), size=(0,)),
     ],
     errors=lambda make: [bad(RuntimeError, "The expanded size", make.real(2, 3), (3, 3))],
-    departs={"keywords: 3": "NumPy's shape= beside PyTorch's size="},
 )
-def broadcast_to(input: Tensor, shape: Any = None, *, size: Any = None) -> Tensor:
-    """`input` broadcast to `shape` (PyTorch's name for it is `size`). A view.
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    """`input` broadcast to the shape `size`. A view.
 
     Raises:
         ShapeError: it does not broadcast to that shape.
     """
-    return expand(tensor_of("broadcast_to", input), shape if size is None else size)
+    return expand(tensor_of("broadcast_to", input), size)
 
 
 _sum_to = linear(
@@ -1573,7 +1592,6 @@ def _split(x: Tensor, ends: Sequence[int], dim: int, pullback: Pullback) -> tupl
 
 
 @public(
-    methods=("split",),
     kind="primitive",
     samples=lambda make: [
         sample(make.real(4, 3), 2),
@@ -1630,6 +1648,20 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
         return _split(tensor, (0,), at, _SPLIT)
     ends = [*range(size, length, size), length]
     return _split(tensor, ends, at, _SPLIT)
+
+
+@public(
+    path="Tensor.split",
+    methods=("split",),
+    samples=lambda make: [
+        sample(make.real(5, 3), 2),
+        sample(make.real(4, 3), split_size=[1, 3]),
+        sample(make.real(2, 4), 3, dim=-1),
+    ],
+)
+def _split_of_method(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """`split`, with the method's names of its arguments."""
+    return split(self, split_size, dim)
 
 
 def _split_sizes(x: Tensor, sizes: Shape, dim: int) -> tuple[Tensor, ...]:
@@ -1728,11 +1760,15 @@ def _numpy_split(ary: Tensor, indices_or_sections: Any, axis: int = 0) -> list[T
         sample(make.real(2, 5), (1, -1), 1),
         sample(make.real(2, 5), [4, 2, 9], dim=1),
         sample(make.real(2), 3),
+        sample(make.real(5, 3), sections=2),
+        sample(make.real(5, 3), 2, axis=1),
+        sample(make.real(5, 3), indices=(1, 4)),
     ],
     errors=lambda make: [
         bad(RuntimeError, "number of sections must be larger than 0", make.real(2), 0),
         bad(RuntimeError, "at least", make.real(), 2),
     ],
+    departs={"signature": "NumPy's indices_or_sections= beside PyTorch's three names"},
 )
 def tensor_split(
     input: Tensor,
@@ -1741,6 +1777,8 @@ def tensor_split(
     *,
     indices: Any = None,
     sections: Any = None,
+    tensor_indices_or_sections: Any = None,
+    axis: int | None = None,
 ) -> tuple[Tensor, ...]:
     """The pieces of a Tensor along a dimension: that many, or split before these indices.
 
@@ -1749,8 +1787,10 @@ def tensor_split(
         indices_or_sections: how many pieces (the first n % pieces are longer by one), or a list
             of the indices before which to split, as in slices.
         dim: the dimension along which.
-        indices: another name for `indices_or_sections`.
-        sections: likewise.
+        indices: PyTorch's name for a list of indices.
+        sections: its name for a number of pieces.
+        tensor_indices_or_sections: its name for either as a Tensor.
+        axis: NumPy's name for `dim`.
 
     Returns:
         Views of `input`.
@@ -1760,11 +1800,11 @@ def tensor_split(
         DimensionError: `dim` is out of range.
     """
     input = tensor_of("tensor_split", input)
-    if indices_or_sections is None:
-        indices_or_sections = sections if indices is None else indices
+    names = (indices, sections, tensor_indices_or_sections)
+    indices_or_sections = one_of("tensor_split", indices_or_sections, *names)
     if not input._shape:
         raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a 0-d.")
-    at = _dim(dim, input.ndim)
+    at = _dim(dim if axis is None else axis, input.ndim)
     length = input._shape[at]
     places = indices_or_sections
     if isinstance(places, Tensor | np.ndarray):

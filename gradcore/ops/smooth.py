@@ -12,8 +12,9 @@ from ..random import default_generator
 from ..samples import bad, sample
 from ..tensor import Tensor, canonical_dim, wrap
 from .activation import _integers, activation_samples, elu, floating, softmax
+from .arithmetic import mul
 from .creation import arange
-from .pointwise import abs, relu, sigmoid, tanh
+from .pointwise import abs, relu, sigmoid, tanh, where
 
 __all__ = ["celu", "celu_", "relu_", "selu", "selu_"]
 
@@ -252,9 +253,23 @@ def relu_(input: Tensor) -> Tensor:
     return write(input, relu)
 
 
-def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """`elu` written into `input`, which is returned."""
-    return elu(input, alpha, True)
+def elu_(input: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
+    """`elu` written into `input`, which is returned.
+
+    Args:
+        input: floating point, any shape.
+        alpha: as for `elu`.
+        scale: what the result is multiplied by.
+        input_scale: what x < 0 is multiplied by first.
+    """
+    if scale == 1.0 and input_scale == 1.0:
+        return elu(input, alpha, True)
+    return write(input, _scaled_elu, (alpha, scale, input_scale))
+
+
+def _scaled_elu(x: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:
+    low = elu(where(x < 0, x * input_scale, 0.0), alpha)
+    return mul(where(x < 0, low, x), scale)
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:

@@ -350,6 +350,14 @@ def igammac(input: Any, other: Any) -> Tensor:
     """
 
 
+_riemann_zeta = primitive(
+    "riemann_zeta",
+    lambda xp, x: xp.special.zetac(x) + 1.0,  # continued below 1, which zeta(x, 1) is not
+    _no_derivative("zeta"),
+    elementwise=True,
+)
+
+
 @binary(
     _special("zeta"),
     _no_derivative("zeta"),
@@ -357,7 +365,11 @@ def igammac(input: Any, other: Any) -> Tensor:
     result="float",
     ordered=True,
     graph="SpecialZetaBackward0",
-    numpy="special.zeta",
+    numpy={  # what SciPy's zeta(x, q) and zeta(x) call has private names
+        "special.zeta": None,
+        "special._zeta": None,
+        "special._riemann_zeta": lambda x: _riemann_zeta(_of_inexact("zeta", x)),
+    },
     methods=(),
     in_place=False,
     path="special.zeta",
@@ -524,14 +536,20 @@ def _bessel(
         in_place=False,
         path=f"special.{_OF_ORDER.get(name, name)}",
         samples=over(low, 1.5),
-        departs=_NOT_IN_PYTORCH if name in _OF_ORDER else None,
+        departs=_departures(name) if name in _OF_ORDER else None,
     )
 
 
-_NOT_IN_PYTORCH: Final = {
-    "differentiable": "PyTorch has no derivative",
-    "values: float64": "PyTorch's have seven right digits at some elements",
-}
+def _departures(name: str) -> dict[str, str]:
+    departs = {
+        "differentiable": "PyTorch has no derivative",
+        "values: float64": "PyTorch's have seven right digits at some elements",
+    }
+    if name.endswith("e"):
+        departs["signature"] = "the operand is input, as of all others, and not x"
+    return departs
+
+
 _OF_ORDER: Final = {
     **{f"{kind}{n}": f"bessel_{kind}{n}" for kind in "jy" for n in "01"},
     **{f"k{n}": f"modified_bessel_k{n}" for n in "01"},
@@ -617,6 +635,6 @@ def scaled_modified_bessel_k1(input: Tensor) -> Tensor:
     samples=lambda make: [sample(make.real(2, 3)), sample(make.real()), sample(make.real(0))],
     departs={"node": "sinc", "differentiable": "PyTorch has no derivative"},
 )
-def spherical_bessel_j0(input: Tensor) -> Tensor:
+def spherical_bessel_j0(x: Tensor) -> Tensor:
     """sin(x) / x of each element, 1 at 0."""
-    return sinc(_of_inexact("spherical_bessel_j0", input) / math.pi)
+    return sinc(_of_inexact("spherical_bessel_j0", x) / math.pi)

@@ -21,7 +21,7 @@ from ..storage import address, bounds, bytes_between, owner, owner_size, view
 from ..tensor import Tensor, as_view, canonical_dim, new_tensor
 from .assign import rearranged
 from .conversion import clone, to
-from .index import dim_argument, narrow, select
+from .index import dim_argument, lacking, narrow, select
 from .scatter import scatter
 from .shape import cat, diagonal, flatten, integers, linear, reshape
 
@@ -579,13 +579,14 @@ _slice_scatter = _writing("slice_scatter", "SliceScatterBackward0")
     errors=lambda make: [
         bad(RuntimeError, "size equal to the slice", make.real(2, 3), make.real(2), 0, 1),
         bad(IndexError, "out of range for tensor of size", make.real(2, 3), make.real(3), 0, 2),
+        bad(TypeError, "missing 1 required", make.real(2, 3), make.real(3), 0),
     ],
 )
 def select_scatter(
     input: Tensor,
     src: Any = None,
     dim: int | None = None,
-    index: int = 0,
+    index: int | None = None,
     *,
     axis: int | None = None,
 ) -> Tensor:
@@ -604,6 +605,8 @@ def select_scatter(
     """
     input = tensor_of("select_scatter", input)
     dim = dim if axis is None else axis
+    if index is None:
+        raise lacking("select_scatter", "index")
     part = select(input.detach(), dim, index)
     src = _fitting_source("select_scatter", input, src, part._shape)
     at = canonical_dim(dim_argument("select_scatter", input, dim, None), input.ndim)
@@ -741,8 +744,8 @@ def diagonal_scatter(
 def narrow_copy(
     input: Tensor,
     dim: int | None = None,
-    start: Any = 0,
-    length: int = 0,
+    start: Any = None,
+    length: int | None = None,
     *,
     axis: int | None = None,
 ) -> Tensor:

@@ -16,7 +16,7 @@ from .arithmetic import mul
 from .pointwise import where
 from .shape import expand
 
-__all__ = ["hardshrink", "prelu", "rrelu", "rrelu_", "threshold", "threshold_"]
+__all__ = ["hardshrink", "prelu", "rrelu_", "threshold", "threshold_"]
 
 
 def _few(make: Maker) -> list[Sample]:
@@ -353,7 +353,6 @@ def rrelu(
     upper: float = 1.0 / 3,
     training: bool = False,
     inplace: bool = False,
-    generator: Generator | None = None,
 ) -> Tensor:
     """Each x > 0 as it is, others times a slope: a random one in training, else the middle one.
 
@@ -363,14 +362,24 @@ def rrelu(
         upper: the greatest slope.
         training: whether each element gets a slope of its own.
         inplace: whether it is written into `input`, which is returned.
-        generator: of the random numbers; by default the device's.
 
     Raises:
         ArgumentError: `lower` is greater than `upper`.
         DTypeError: `input` is not floating point.
     """
     if inplace:
-        return write(input, rrelu, (lower, upper, training), {"generator": generator})
+        return rrelu_(input, lower, upper, training)
+    return of_random_slope(input, lower, upper, training)
+
+
+def of_random_slope(
+    input: Tensor,
+    lower: float,
+    upper: float,
+    training: bool,
+    generator: Generator | None = None,
+) -> Tensor:
+    """`rrelu` with random numbers of `generator`."""
     x = floating("rrelu", input)
     if lower > upper:
         raise ArgumentError("Lower bound should be less than or equal to the upper bound")
@@ -407,4 +416,4 @@ def rrelu_(
     generator: Generator | None = None,
 ) -> Tensor:
     """`rrelu` written into `input`, which is returned."""
-    return rrelu(input, lower, upper, training, True, generator)
+    return write(input, of_random_slope, (lower, upper, training, generator))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentTypeError, DeviceError, GraphError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, DeviceError, GraphError, ShapeError
 from ..op import primitive, public, tensor_of
 from ..samples import bad, sample
 from ..storage import address, owner
@@ -95,9 +96,34 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     )
 
 
-def dim_order(self: Tensor) -> tuple[int, ...]:
-    """The dimensions in the order of their steps in memory, the largest first."""
+def dim_order(self: Tensor, *, ambiguity_check: bool | list[Any] = False) -> tuple[int, ...]:
+    """The dimensions in the order of their steps in memory, the largest first.
+
+    Args:
+        self: `(*)`, any dtype.
+        ambiguity_check: whether to raise where another order were right, too: steps are alike, or a
+            length is 1. If it is a list of memory formats, not where the Tensor has one of them.
+
+    Raises:
+        ArgumentError: the order is ambiguous.
+        ArgumentTypeError: `ambiguity_check` is neither a bool nor a list.
+    """
+    if not isinstance(ambiguity_check, bool | list):
+        raise ArgumentTypeError(
+            "The ambiguity_check argument must be a bool or a list of memory formats."
+        )
     steps = self._array.strides
+    if ambiguity_check is not False and (
+        1 in self._shape or any(a == b for a, b in itertools.pairwise(steps))
+    ):
+        formats = [] if ambiguity_check is True else ambiguity_check
+        if sum(self.is_contiguous(memory_format=name) for name in formats) != 1:
+            raise ArgumentError(
+                "The tensor does not have unique dim order, or cannot map to exact one of the "
+                "given memory formats."
+            )
+    if self._array.flags.c_contiguous:
+        return tuple(range(self.ndim))
     return tuple(sorted(range(self.ndim), key=lambda d: -abs(steps[d])))
 
 
@@ -230,15 +256,15 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Tensor:
     return _each("apply_", self, callable)
 
 
-def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
-    """Write `callable(a, b)` for each value here and in `tensor`, which broadcasts; see `apply_`.
+def map_(self: Tensor, other: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Write `callable(a, b)` for each value here and in `other`, which broadcasts; see `apply_`.
 
     Raises:
         GraphError: one of the Tensors requires grad.
         DeviceError: one is on a CUDA device.
-        ShapeError: `tensor` does not broadcast.
+        ShapeError: `other` does not broadcast.
     """
-    return _each("map_", self, callable, tensor)
+    return _each("map_", self, callable, other)
 
 
 def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:

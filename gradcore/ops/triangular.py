@@ -152,20 +152,20 @@ solve = primitive(
     departs={"node": "a transpose where left is False"},
 )
 def solve_triangular(
-    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
+    input: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Tensor:
-    """The X of `A @ X = B`, or of `X @ A = B`, of triangular matrices.
+    """The X of `input @ X = B`, or of `X @ input = B`, of triangular matrices.
 
-    The other triangle of `A` is not read, and nothing flows to it. A 0 on the diagonal is no error:
-    it gives infinities and nans.
+    The other triangle of `input` is not read, and nothing flows to it. A 0 on the diagonal is no
+    error: it gives infinities and nans.
 
     Args:
-        A: `(*, n, n)`, float32, float64 or complex.
-        B: `(*, n, k)`, or `(*, k, n)` if `A` stands on the right, of the same dtype. The dimensions
-            before the matrices broadcast.
+        input: `(*, n, n)`, float32, float64 or complex.
+        B: `(*, n, k)`, or `(*, k, n)` if `input` stands on the right, of the same dtype. The
+            dimensions before the matrices broadcast.
         upper: whether it is the upper triangle.
-        left: whether `A` stands on the left of X.
-        unitriangular: the diagonal of `A` counts as ones, and is not read.
+        left: whether `input` stands on the left of X.
+        unitriangular: the diagonal of `input` counts as ones, and is not read.
 
     Returns:
         X, in the shape of `B` with the broadcast dimensions.
@@ -179,7 +179,7 @@ def solve_triangular(
         mode algorithmic differentiation".
     """
     name = "linalg.solve_triangular"
-    a, b = square(name, A), matrices(name, B, "B")
+    a, b = square(name, input), matrices(name, B, "B")
     alike(name, a, b, "A and B")
     check_equation(name, a, b, left)
     if left:

@@ -107,3 +107,10 @@ def test_gradients_within_vmap_of_what_is_the_same_for_all_samples():
     x = gd.tensor(A[0], device="cuda")
     rows = vmap(lambda x: gd.autograd.grad((w * w).sum(), w)[0] * x)(x)
     np.testing.assert_allclose(rows.cpu().numpy(), 2 * A[0, 0] * A[0], rtol=1e-12)
+
+
+def test_second_derivatives_by_an_exponent_of_a_number():
+    x = gd.tensor(A[0], device="cuda")
+    found = vmap(gd.func.hessian(lambda x: (2.0**x).sum()))(x).cpu().numpy()
+    expected = np.log(2.0) ** 2 * 2.0 ** A[0]
+    np.testing.assert_allclose(found, expected[..., None] * np.eye(A.shape[-1]), rtol=1e-12)
