@@ -47,7 +47,7 @@ def plain(torch, value):
         return getattr(gd, str(value).rpartition(".")[2])
     if isinstance(value, torch.Size):
         return tuple(value)
-    if isinstance(value, torch.layout | torch.nn.Module | torch.Generator):
+    if isinstance(value, torch.layout | torch.Generator) or callable(value):
         raise Unknown
     if isinstance(value, torch.device | torch.memory_format):
         return str(value).removeprefix("torch.")

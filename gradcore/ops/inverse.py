@@ -787,7 +787,7 @@ def _linalg_slogdet(A: Tensor) -> SlogdetResult:
 )
 def slogdet(input: Tensor) -> SlogdetResult:
     """The sign and the logarithm of the size of the determinant: `linalg.slogdet`."""
-    return SlogdetResult(*_slogdet(square("linalg.slogdet", input)))
+    return SlogdetResult(*_slogdet(square("linalg.slogdet", input))[:2])
 
 
 @public(
