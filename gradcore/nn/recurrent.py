@@ -129,7 +129,7 @@ class RNNBase(Module):
         self.reset_parameters()
 
     @property
-    def all_weights(self) -> list[list[Parameter]]:
+    def all_weights(self) -> list[list[Any]]:
         """The parameters of each layer and direction."""
         return [[getattr(self, name) for name in names] for names in self._all_weights]
 
@@ -191,10 +191,17 @@ class RNNBase(Module):
     def _over(
         self, rows: Tensor, sizes: list[int], first: list[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        weights = [w for held in self.all_weights for w in held]
         out, *last = network(
-            *(self.mode, rows, sizes, first, weights, self.bias, self.num_layers),
-            *(self.dropout, self.training, self.bidirectional),
+            self.mode,
+            rows,
+            sizes,
+            first,
+            [w for held in self.all_weights for w in held],
+            self.bias,
+            self.num_layers,
+            self.dropout,
+            self.training,
+            self.bidirectional,
         )
         return out, last
 

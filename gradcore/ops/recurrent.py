@@ -12,8 +12,8 @@ gates at all times, which the rules need.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .. import dtypes
 from ..batching.readings import leading
 from ..device import Array
 from ..errors import ArgumentError, DTypeError, ShapeError
+from ..mode import quiet
 from ..op import primitive, public
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor
@@ -40,6 +41,7 @@ __all__ = [
     "rnn_tanh_cell",
 ]
 
+F = TypeVar("F", bound=Callable[..., Any])
 Weights = Sequence[Any]
 """Of a layer in one direction: those of input and state, the biases, that of the projection."""
 
@@ -50,14 +52,35 @@ Runs = Sequence[tuple[int, int, int]]
 # all steps of a layer in one direction ------------------------------------------------------------
 
 
-def _times(steps: int, reverse: bool) -> Iterable[int]:
-    return range(steps - 1, -1, -1) if reverse else range(steps)
+def _times(start: int, end: int, reverse: bool) -> range:
+    return range(end - 1, start - 1, -1) if reverse else range(start, end)
 
 
-def _moments(steps: int, reverse: bool) -> list[Any]:
-    """The index of each step, in the order in which they are taken; the time stays a dimension."""
-    every = slice(None)
-    return [(..., slice(t, t + 1), every, every) for t in _times(steps, reverse)]
+def _blocks(steps: int, block: int, reverse: bool) -> Iterator[tuple[int, int]]:
+    """Blocks of steps, beginning and end, in the order in which they are taken."""
+    starts = range(0, steps, block)
+    for start in reversed(starts) if reverse else starts:
+        yield start, min(start + block, steps)
+
+
+def _by_time(xp: Any, reverse: bool, *arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Of all arrays the part of each step, as views, in the order in which they are taken."""
+    step = -1 if reverse else 1
+    return zip(*[xp.module.moveaxis(a, -3, 0)[::step] for a in arrays], strict=True)
+
+
+def _first(x: Array) -> Array:
+    """A state or weight without the dimension that stands for the time, if it has one."""
+    return x[..., 0, :, :] if x.ndim > 2 else x
+
+
+def _to_sigmoid(module: Any, x: Array) -> None:
+    """Write the sigmoid of `x` into it."""
+    module.negative(x, out=x)
+    with quiet():  # where exp(-x) is infinite the quotient is the right 0
+        module.exp(x, out=x)
+    x += 1
+    module.divide(1, x, out=x)
 
 
 def _made(xp: Any, widths: Sequence[int], x: Array, *others: Any) -> list[Array]:
@@ -66,8 +89,13 @@ def _made(xp: Any, widths: Sequence[int], x: Array, *others: Any) -> list[Array]
     return [xp.module.empty((*lead, *x.shape[-3:-1], width), x.dtype) for width in widths]
 
 
+def _between(xp: Any, x: Any, start: int, end: int) -> Any:
+    return xp.getitem(x, (slice(start, end),))
+
+
 def _at(xp: Any, x: Any, t: int) -> Any:
-    return xp.getitem(x, (slice(t, t + 1),))
+    """One step of `x`; None of None."""
+    return None if x is None else xp.getitem(x, (slice(t, t + 1),))
 
 
 def _columns(xp: Any, x: Any, start: int, end: int) -> Any:
@@ -103,18 +131,19 @@ def _plus(*parts: Any) -> Any:
 
 
 def _rnn_forward(xp: Any, x: Array, h: Array, w: Array, positive: bool, reverse: bool) -> Array:
+    module = xp.module
     (y,) = _made(xp, h.shape[-1:], x, h, w)
-    turned = w.swapaxes(-1, -2)
-    for now in _moments(x.shape[-3], reverse):
-        h = xp.module.add(xp.matmul(h, turned), x[now], out=y[now])
-        h = xp.module.maximum(h, 0, out=h) if positive else xp.module.tanh(h, out=h)
+    h, w = _first(h), _first(w).swapaxes(-1, -2)
+    for out, mine in _by_time(xp, reverse, y, x):
+        h = module.add(xp.matmul(h, w), mine, out=out)
+        h = module.maximum(h, 0, out=h) if positive else module.tanh(h, out=h)
     return y
 
 
 def _rnn_vjp(xp: Any, g: Any, y: Any, h: Any, w: Any, positive: bool, reverse: bool) -> list[Any]:
     found, carried = [], None
     by = xp.astype(xp.greater(y, 0), g.dtype) if positive else 1 - y * y
-    for t in _times(y.shape[0], not reverse):
+    for t in _times(0, y.shape[0], not reverse):
         d = _plus(_at(xp, g, t), carried) * _at(xp, by, t)
         found.append(d)
         carried = xp.matmul(d, w)
@@ -130,21 +159,19 @@ def _lstm_forward(
 ) -> tuple[Array, Array, Array]:
     module, n = xp.module, c.shape[-1]
     y, cells, gates = _made(xp, (h.shape[-1], n, 4 * n), x, h, c, w, r)
-    turned = w.swapaxes(-1, -2)
-    project = None if r is None else r.swapaxes(-1, -2)
-    for now in _moments(x.shape[-3], reverse):
-        a = module.add(xp.matmul(h, turned), x[now], out=gates[now])
+    h, c, w = _first(h), _first(c), _first(w).swapaxes(-1, -2)
+    project = None if r is None else _first(r).swapaxes(-1, -2)
+    for out, cell, a, mine in _by_time(xp, reverse, y, cells, gates, x):
+        module.add(xp.matmul(h, w), mine, out=a)
         new = module.tanh(a[..., 2 * n : 3 * n])
-        a[...] = xp.sigmoid(a)
+        _to_sigmoid(module, a)
         a[..., 2 * n : 3 * n] = new
-        c = module.multiply(a[..., n : 2 * n], c, out=cells[now])
+        c = module.multiply(a[..., n : 2 * n], c, out=cell)
         new *= a[..., :n]
         c += new
-        if project is None:
-            h = module.multiply(a[..., 3 * n :], module.tanh(c), out=y[now])
-        else:
-            h = y[now]
-            h[...] = xp.matmul(a[..., 3 * n :] * module.tanh(c), project)
+        h = module.multiply(a[..., 3 * n :], module.tanh(c), out=out if r is None else None)
+        if project is not None:
+            out[...] = h = xp.matmul(h, project)
     return y, cells, gates
 
 
@@ -158,49 +185,58 @@ def _lstm_vjp(
     c: Any,
     w: Any,
     reverse: bool,
+    block: int,
     r: Any = None,
 ) -> list[Any]:
     steps, batch, n = y1.shape
-    each = (steps, batch, 1, n)
-    i, f, m, o = (_columns(xp, y2, k * n, (k + 1) * n) for k in range(4))
-    s = xp.tanh(y1)
-    # Of each step: the cotangents of h and c times these are those of c and of what the gates are
-    # functions of, the output's gate from h and the others from c.
-    of_cells = o * (1 - s * s)
-    by_h = xp.reshape(s * o * (1 - o), each)
-    parts = [m * i * (1 - i), _states_before(xp, c, y1, reverse) * f * (1 - f), i * (1 - m * m)]
-    by_c = xp.concatenate([xp.reshape(part, each) for part in parts], 2)
-    of_gates = None
-    if g[2] is not None:
-        of_gates = g[2] * xp.concatenate([i * (1 - i), f * (1 - f), 1 - m * m, o * (1 - o)], -1)
-    outer = xp.zeros(y0.shape, y0) if g[0] is None else g[0]
+    before = _states_before(xp, c, y1, reverse)
     dh = dc = None
-    of_states, found = [], []
-    for t in _times(steps, not reverse):
-        dh = _plus(_at(xp, outer, t), dh)
-        of_states.append(dh)
+    of_states, projected, found = [], [], []
+    for start, end in _blocks(steps, block, not reverse):
+        each = (end - start, batch, 1, n)
+        gates = _between(xp, y2, start, end)
+        i, f, m, o = (_columns(xp, gates, k * n, (k + 1) * n) for k in range(4))
+        s = xp.tanh(_between(xp, y1, start, end))
+        # Of each step: the cotangents of h and c times these are those of c and of what the gates
+        # are functions of, the output's gate from h and the others from c.
+        of_cells = o * (1 - s * s)
+        by_h = xp.reshape(s * o * (1 - o), each)
+        parts = [m * i * (1 - i), _between(xp, before, start, end) * f * (1 - f), i * (1 - m * m)]
+        by_c = xp.concatenate([xp.reshape(part, each) for part in parts], 2)
         if r is not None:
-            dh = xp.matmul(dh, r)
-        dc = _plus(dh * _at(xp, of_cells, t), None if g[1] is None else _at(xp, g[1], t), dc)
-        of_c = xp.reshape(dc, (1, batch, 1, n)) * _at(xp, by_c, t)
-        of_h = xp.reshape(dh, (1, batch, 1, n)) * _at(xp, by_h, t)
-        d = xp.reshape(xp.concatenate([of_c, of_h], 2), (1, batch, 4 * n))
-        d = d if of_gates is None else d + _at(xp, of_gates, t)
-        found.append(d)
-        dc = dc * _at(xp, f, t)
-        dh = xp.matmul(d, w)
+            projected.append(o * s)
+        more = None
+        if g[2] is not None:
+            by_gate = xp.concatenate([i * (1 - i), f * (1 - f), 1 - m * m, o * (1 - o)], -1)
+            more = _between(xp, g[2], start, end) * by_gate
+        for t in _times(start, end, not reverse):
+            dh = _plus(dh, _at(xp, g[0], t))
+            if dh is None:
+                dh = xp.zeros((1, *y0.shape[1:]), y0)
+            of_states.append(dh)
+            if r is not None:
+                dh = xp.matmul(dh, r)
+            dc = _plus(dh * _at(xp, of_cells, t - start), _at(xp, g[1], t), dc)
+            of_c = xp.reshape(dc, (1, batch, 1, n)) * _at(xp, by_c, t - start)
+            of_h = xp.reshape(dh, (1, batch, 1, n)) * _at(xp, by_h, t - start)
+            d = xp.reshape(xp.concatenate([of_c, of_h], 2), (1, batch, 4 * n))
+            d = _plus(d, _at(xp, more, t - start))
+            found.append(d)
+            dc = dc * _at(xp, f, t - start)
+            dh = xp.matmul(d, w)
     d = _in_time(xp, found, reverse)
     gradients = [d, dh, dc, _weight_gradient(xp, d, _states_before(xp, h, y0, reverse))]
     if r is not None:
-        gradients.append(_weight_gradient(xp, _in_time(xp, of_states, reverse), o * s))
+        of_states = _in_time(xp, of_states, reverse)
+        gradients.append(_weight_gradient(xp, of_states, _in_time(xp, projected, reverse)))
     return gradients
 
 
 _lstm = primitive(
     "lstm_layer",
-    lambda xp, x, h, c, w, reverse: _lstm_forward(xp, x, h, c, w, reverse),
-    joint=lambda xp, g, y0, y1, y2, h, c, w, reverse: _lstm_vjp(
-        xp, g, y0, y1, y2, h, c, w, reverse
+    lambda xp, x, h, c, w, reverse, block: _lstm_forward(xp, x, h, c, w, reverse),
+    joint=lambda xp, g, y0, y1, y2, h, c, w, reverse, block: _lstm_vjp(
+        xp, g, y0, y1, y2, h, c, w, reverse, block
     ),
     inputs=4,
     outputs=3,
@@ -208,9 +244,9 @@ _lstm = primitive(
 )
 _lstm_projected = primitive(
     "lstm_layer_projected",
-    lambda xp, x, h, c, w, r, reverse: _lstm_forward(xp, x, h, c, w, reverse, r),
-    joint=lambda xp, g, y0, y1, y2, h, c, w, r, reverse: _lstm_vjp(
-        xp, g, y0, y1, y2, h, c, w, reverse, r
+    lambda xp, x, h, c, w, r, reverse, block: _lstm_forward(xp, x, h, c, w, reverse, r),
+    joint=lambda xp, g, y0, y1, y2, h, c, w, r, reverse, block: _lstm_vjp(
+        xp, g, y0, y1, y2, h, c, w, reverse, block, r
     ),
     inputs=5,
     outputs=3,
@@ -219,63 +255,75 @@ _lstm_projected = primitive(
 
 
 def _gru_forward(
-    xp: Any, x: Array, h: Array, w: Array, b: Array, reverse: bool
+    xp: Any, x: Array, h: Array, w: Array, b: Array, reverse: bool, block: int
 ) -> tuple[Array, Array]:
     """The states, and the gates r, z and n with what r is multiplied with."""
     module, n = xp.module, h.shape[-1]
     y, gates = _made(xp, (n, 4 * n), x, h, w, b)
-    turned = w.swapaxes(-1, -2)
-    for now in _moments(x.shape[-3], reverse):
-        a, mine = gates[now], x[now]
-        p = xp.matmul(h, turned)
+    h, w, b = _first(h), _first(w).swapaxes(-1, -2), _first(b)
+    for out, a, mine in _by_time(xp, reverse, y, gates, x):
+        p = xp.matmul(h, w)
         p = p + b
-        rz = xp.sigmoid(p[..., : 2 * n] + mine[..., : 2 * n])
-        q = p[..., 2 * n :]
-        m = rz[..., :n] * q
+        rz, m = a[..., : 2 * n], a[..., 2 * n : 3 * n]
+        module.add(p[..., : 2 * n], mine[..., : 2 * n], out=rz)
+        _to_sigmoid(module, rz)
+        q = a[..., 3 * n :] = p[..., 2 * n :]
+        module.multiply(rz[..., :n], q, out=m)
         m += mine[..., 2 * n :]
-        m = module.tanh(m, out=m)
-        a[..., : 2 * n], a[..., 2 * n : 3 * n], a[..., 3 * n :] = rz, m, q
-        h = module.subtract(h, m, out=y[now])
+        module.tanh(m, out=m)
+        h = module.subtract(h, m, out=out)
         h *= rz[..., n:]
         h += m
     return y, gates
 
 
 def _gru_vjp(
-    xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, h: Any, w: Any, reverse: bool
+    xp: Any, g: tuple[Any, Any], y0: Any, y1: Any, h: Any, w: Any, reverse: bool, block: int
 ) -> list[Any]:
     steps, batch, n = y0.shape
-    each = (steps, batch, 1, n)
-    r, z, m, q = (_columns(xp, y1, k * n, (k + 1) * n) for k in range(4))
     before = _states_before(xp, h, y0, reverse)
-    of_new = (1 - z) * (1 - m * m)
-    of_r = r * (1 - r)
-    of_z = z * (1 - z)
-    # The cotangent of h times these is that of what r and z are functions of, of q, and of what n
-    # is a function of.
-    parts = [of_new * q * of_r, (before - m) * of_z, of_new * r, of_new]
-    by = xp.concatenate([xp.reshape(part, each) for part in parts], 2)
-    more = None
-    if g[1] is not None:
-        gr, gz, gm, gq = (_columns(xp, g[1], k * n, (k + 1) * n) for k in range(4))
-        gm = gm * (1 - m * m)
-        more = xp.concatenate([(gm * q + gr) * of_r, gz * of_z, gm * r + gq, gm], -1)
-    outer = xp.zeros(y0.shape, y0) if g[0] is None else g[0]
     dh = None
-    found = []
-    for t in _times(steps, not reverse):
-        dh = _plus(_at(xp, outer, t), dh)
-        d = xp.reshape(xp.reshape(dh, (1, batch, 1, n)) * _at(xp, by, t), (1, batch, 4 * n))
-        d = d if more is None else d + _at(xp, more, t)
-        found.append(d)
-        dh = dh * _at(xp, z, t) + xp.matmul(_columns(xp, d, 0, 3 * n), w)
-    d = _in_time(xp, found, reverse)
-    of_state = _columns(xp, d, 0, 3 * n)
-    of_input = xp.concatenate([_columns(xp, d, 0, 2 * n), _columns(xp, d, 3 * n, 4 * n)], -1)
-    return [of_input, dh, _weight_gradient(xp, of_state, before), xp.sum(of_state, axis=(0, 1))]
+    of_input, of_state = [], []
+    for start, end in _blocks(steps, block, not reverse):
+        each = (end - start, batch, 1, n)
+        gates = _between(xp, y1, start, end)
+        r, z, m, q = (_columns(xp, gates, k * n, (k + 1) * n) for k in range(4))
+        of_new, of_r, of_z = (1 - z) * (1 - m * m), r * (1 - r), z * (1 - z)
+        # Of each step: the cotangent of h times these is that of what r and z are functions of, of
+        # q, and of what n is a function of.
+        parts = [
+            of_new * q * of_r,
+            (_between(xp, before, start, end) - m) * of_z,
+            of_new * r,
+            of_new,
+        ]
+        by = xp.concatenate([xp.reshape(part, each) for part in parts], 2)
+        more = None
+        if g[1] is not None:
+            given = _between(xp, g[1], start, end)
+            gr, gz, gm, gq = (_columns(xp, given, k * n, (k + 1) * n) for k in range(4))
+            gm = gm * (1 - m * m)
+            more = xp.concatenate([(gm * q + gr) * of_r, gz * of_z, gm * r + gq, gm], -1)
+        for t in _times(start, end, not reverse):
+            dh = _plus(dh, _at(xp, g[0], t))
+            if dh is None:
+                dh = xp.zeros((1, batch, n), y0)
+            d = xp.reshape(dh, (1, batch, 1, n)) * _at(xp, by, t - start)
+            d = _plus(xp.reshape(d, (1, batch, 4 * n)), _at(xp, more, t - start))
+            of_gates = _columns(xp, d, 0, 3 * n)
+            of_state.append(of_gates)
+            rest = [_columns(xp, d, 0, 2 * n), _columns(xp, d, 3 * n, 4 * n)]
+            of_input.append(xp.concatenate(rest, -1))
+            dh = dh * _at(xp, z, t - start) + xp.matmul(of_gates, w)
+    d = _in_time(xp, of_state, reverse)
+    x = _in_time(xp, of_input, reverse)
+    return [x, dh, _weight_gradient(xp, d, before), xp.sum(d, axis=(0, 1))]
 
 
 _gru = primitive("gru_layer", _gru_forward, joint=_gru_vjp, inputs=4, outputs=2, batching=leading)
+
+_BLOCK: Final = 65536
+"""Elements of the gates that are dealt with at a time: 256 KB of float32."""
 
 _GATES: Final = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
@@ -300,16 +348,18 @@ def _steps(
             f"{mode.lower()}: expected weights of {_GATES[mode]} * {states[-1].shape[2]} rows for "
             f"states of {states[-1].shape[2]} elements, but got {x.shape[2]} and {w.shape[0]}."
         )
+    # A rule takes as many steps at a time as keep what it computes of them in the cache.
+    block = x.shape[0] if x.is_cuda else max(1, _BLOCK // max(1, x.shape[1] * x.shape[2]))
     if mode == "LSTM":
         h, c = states
         if r is None:
-            return _lstm(x, h, c, w, reverse)[:2]
-        return _lstm_projected(x, h, c, w, r, reverse)[:2]
+            return _lstm(x, h, c, w, reverse, block)[:2]
+        return _lstm_projected(x, h, c, w, r, reverse, block)[:2]
     (h,) = states
     if mode == "GRU":
         if b is None:
             b = zeros(w.shape[0], dtype=w.dtype, device=w.device)
-        return _gru(x, h, w, b, reverse)[:1]
+        return _gru(x, h, w, b, reverse, block)[:1]
     return (_rnn(x, h, w, mode == "RNN_RELU", reverse),)
 
 
@@ -416,7 +466,7 @@ def network(
         outs = []
         for reverse in (False, True)[:directions]:
             k = len(last)
-            given = list(params[k * count : (k + 1) * count])
+            given: list[Any] = list(params[k * count : (k + 1) * count])
             if not has_biases:
                 given[2:2] = [None, None]
             weights = given if len(given) == 5 else [*given, None]
@@ -630,7 +680,7 @@ def _cell_errors(mode: str) -> Any:
     return errors
 
 
-def _record(mode: str, cell: bool = False) -> Any:
+def _record(mode: str, cell: bool = False) -> Callable[[F], F]:
     return public(
         kind="primitive",
         samples=(_cell_samples if cell else _sequence_samples)(mode),
@@ -686,10 +736,10 @@ def lstm(
     Raises:
         ShapeError: the shapes do not fit.
     """
-    return _over_sequence(
+    return _over_sequence(  # type: ignore[no-any-return]
         *("LSTM", input, _pair("lstm", hx), params, has_biases, num_layers),
         *(dropout, train, bidirectional, batch_first),
-    )  # type: ignore[no-any-return]
+    )
 
 
 @_record("LSTM", cell=True)
@@ -756,10 +806,10 @@ def gru(
     Raises:
         ShapeError: the shapes do not fit.
     """
-    return _over_sequence(
+    return _over_sequence(  # type: ignore[no-any-return]
         *("GRU", input, (hx,), params, has_biases, num_layers),
         *(dropout, train, bidirectional, batch_first),
-    )  # type: ignore[no-any-return]
+    )
 
 
 @_record("GRU", cell=True)
@@ -787,8 +837,7 @@ def gru_cell(
     Raises:
         ShapeError: the shapes do not fit.
     """
-    (h,) = _one_step("GRU", input, (hx,), w_ih, w_hh, b_ih, b_hh)
-    return h
+    return _one_step("GRU", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
 
 
 @_record("RNN_TANH")
@@ -825,10 +874,10 @@ def rnn_tanh(
     Raises:
         ShapeError: the shapes do not fit.
     """
-    return _over_sequence(
+    return _over_sequence(  # type: ignore[no-any-return]
         *("RNN_TANH", input, (hx,), params, has_biases, num_layers),
         *(dropout, train, bidirectional, batch_first),
-    )  # type: ignore[no-any-return]
+    )
 
 
 @_record("RNN_TANH", cell=True)
@@ -856,8 +905,7 @@ def rnn_tanh_cell(
     Raises:
         ShapeError: the shapes do not fit.
     """
-    (h,) = _one_step("RNN_TANH", input, (hx,), w_ih, w_hh, b_ih, b_hh)
-    return h
+    return _one_step("RNN_TANH", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
 
 
 @_record("RNN_RELU")
@@ -894,10 +942,10 @@ def rnn_relu(
     Raises:
         ShapeError: the shapes do not fit.
     """
-    return _over_sequence(
+    return _over_sequence(  # type: ignore[no-any-return]
         *("RNN_RELU", input, (hx,), params, has_biases, num_layers),
         *(dropout, train, bidirectional, batch_first),
-    )  # type: ignore[no-any-return]
+    )
 
 
 @_record("RNN_RELU", cell=True)
@@ -925,5 +973,4 @@ def rnn_relu_cell(
     Raises:
         ShapeError: the shapes do not fit.
     """
-    (h,) = _one_step("RNN_RELU", input, (hx,), w_ih, w_hh, b_ih, b_hh)
-    return h
+    return _one_step("RNN_RELU", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
