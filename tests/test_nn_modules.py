@@ -153,7 +153,7 @@ CASES = [
     ),
     (
         *("Transformer", (4, 2, 1, 2, 3, 0.0), {"norm_first": True, "activation": "gelu"}),
-        (real(3, 2, 4), real(5, 2, 4), None, np.triu(np.full((5, 5), -np.inf), 1)),
+        (real(3, 2, 4), real(5, 2, 4), None, np.triu(np.ones((5, 5), bool), 1)),
     ),
     (
         *("Transformer", (4, 1, 2, 1, 3, 0.0), {"batch_first": True}),

@@ -687,14 +687,10 @@ def _record(mode: str, cell: bool = False) -> Callable[[F], F]:
         errors=(_cell_errors if cell else _sequence_errors)(mode),
         departs={
             "node": "one for all steps of a layer",
-            "saves": "the gates",
+            "saves": "the states and gates of all steps",
             "float16": "computed in float32",
-            "refuses: complex64, complex128": "a rule for real numbers",
-            **(
-                {"refuses: uint8, int32, int64": "meant for weights that are learnt"}
-                if cell
-                else {}
-            ),
+            "refuses: complex64, complex128": "the rules of the gates are for real numbers",
+            "refuses: uint8, int32, int64": "the weights of networks are floating point",
         },
     )
 
