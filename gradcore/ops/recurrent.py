@@ -22,7 +22,7 @@ from ..batching.readings import leading
 from ..device import Array
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..mode import quiet
-from ..op import primitive, public
+from ..op import common_device, primitive, public
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor
 from .creation import zeros
@@ -262,8 +262,7 @@ def _gru_forward(
     y, gates = _made(xp, (n, 4 * n), x, h, w, b)
     h, w, b = _first(h), _first(w).swapaxes(-1, -2), _first(b)
     for out, a, mine in _by_time(xp, reverse, y, gates, x):
-        p = xp.matmul(h, w)
-        p = p + b
+        p = xp.matmul(h, w) + b
         rz, m = a[..., : 2 * n], a[..., 2 * n : 3 * n]
         module.add(p[..., : 2 * n], mine[..., : 2 * n], out=rz)
         _to_sigmoid(module, rz)
@@ -283,7 +282,7 @@ def _gru_vjp(
     steps, batch, n = y0.shape
     before = _states_before(xp, h, y0, reverse)
     dh = None
-    of_input, of_state = [], []
+    found = []
     for start, end in _blocks(steps, block, not reverse):
         each = (end - start, batch, 1, n)
         gates = _between(xp, y1, start, end)
@@ -310,14 +309,12 @@ def _gru_vjp(
                 dh = xp.zeros((1, batch, n), y0)
             d = xp.reshape(dh, (1, batch, 1, n)) * _at(xp, by, t - start)
             d = _plus(xp.reshape(d, (1, batch, 4 * n)), _at(xp, more, t - start))
-            of_gates = _columns(xp, d, 0, 3 * n)
-            of_state.append(of_gates)
-            rest = [_columns(xp, d, 0, 2 * n), _columns(xp, d, 3 * n, 4 * n)]
-            of_input.append(xp.concatenate(rest, -1))
-            dh = dh * _at(xp, z, t - start) + xp.matmul(of_gates, w)
-    d = _in_time(xp, of_state, reverse)
-    x = _in_time(xp, of_input, reverse)
-    return [x, dh, _weight_gradient(xp, d, before), xp.sum(d, axis=(0, 1))]
+            found.append(d)
+            dh = dh * _at(xp, z, t - start) + xp.matmul(_columns(xp, d, 0, 3 * n), w)
+    d = _in_time(xp, found, reverse)
+    of_state = _columns(xp, d, 0, 3 * n)
+    of_input = xp.concatenate([_columns(xp, d, 0, 2 * n), _columns(xp, d, 3 * n, 4 * n)], -1)
+    return [of_input, dh, _weight_gradient(xp, of_state, before), xp.sum(of_state, axis=(0, 1))]
 
 
 _gru = primitive("gru_layer", _gru_forward, joint=_gru_vjp, inputs=4, outputs=2, batching=leading)
@@ -334,19 +331,24 @@ def _steps(
     """The states at all times; of an LSTM those of its cells, too.
 
     Raises:
+        DeviceError: they are on several devices.
         DTypeError: the dtypes differ, or have no fractions.
         ShapeError: the weights do not fit.
     """
     _, w, _, b, r = weights
-    if not x.dtype.is_floating_point or any(t.dtype is not x.dtype for t in (w, *states)):
+    name = mode.lower()
+    given = [t for t in (x, *states, w, b, r) if t is not None]
+    common_device(name, given)
+    if not x.dtype.is_floating_point or any(t.dtype is not x.dtype for t in given):
         raise DTypeError(
-            f"{mode.lower()}: expected input, states and weights of one floating point dtype, but "
-            f"got {', '.join(str(t.dtype) for t in (x, *states, w))}; cast with .to(dtype)."
+            f"{name}: expected input, states and weights of one floating point dtype, but got "
+            f"{', '.join(str(t.dtype) for t in given)}; cast with .to(dtype)."
         )
-    if not x.shape[2] == w.shape[0] == _GATES[mode] * states[-1].shape[2]:
+    size = states[-1].shape[2]
+    if not x.shape[2] == w.shape[0] == _GATES[mode] * size:
         raise ShapeError(
-            f"{mode.lower()}: expected weights of {_GATES[mode]} * {states[-1].shape[2]} rows for "
-            f"states of {states[-1].shape[2]} elements, but got {x.shape[2]} and {w.shape[0]}."
+            f"{name}: expected weights of {_GATES[mode]} * {size} rows for states of {size} "
+            f"elements, but got {x.shape[2]} and {w.shape[0]}."
         )
     # A rule takes as many steps at a time as keep what it computes of them in the cache.
     block = x.shape[0] if x.is_cuda else max(1, _BLOCK // max(1, x.shape[1] * x.shape[2]))
@@ -366,7 +368,9 @@ def _steps(
 def _share_of_input(mode: str, rows: Tensor, weights: Weights) -> Tensor:
     """The product with the weight, and the biases: of a GRU the input's, whose other is apart."""
     w, _, b, other, _ = weights
-    return linear(rows, w, b if b is None or mode == "GRU" else b + other)
+    if other is not None and mode != "GRU":
+        b = other if b is None else b + other
+    return linear(rows, w, b)
 
 
 def _direction(
@@ -647,6 +651,10 @@ def _cell_samples(mode: str) -> Any:
         return [
             sample(make.real(2, 2), first, *_weights(make, gates)),
             sample(make.real(2, 4), first, *_weights(make, gates, 4, biases=False)),
+            sample(*(make.real(2, 2), first, *_weights(make, gates)[:3]), b_hh=None),
+            sample(
+                *(make.real(2, 2), first, *_weights(make, gates)[:2]), b_hh=make.real(3 * gates)
+            ),
         ]
 
     return samples

@@ -1,4 +1,4 @@
-"""Sequences of several lengths: padded, packed and run through networks, beside PyTorch's."""
+"""Recurrent networks, and sequences of several lengths, beside PyTorch's."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 import gradcore as gd
 from gradcore import nn
 from gradcore.nn.utils import rnn
+from gradcore.ops import recurrent
 
 LENGTHS = [2, 5, 1, 5]
 
@@ -246,3 +247,36 @@ def test_what_does_not_fit_a_network_raises_as_in_pytorch(torch, call):
 def test_a_network_takes_no_array():
     with pytest.raises(TypeError, match="expected a Tensor or a PackedSequence, not ndarray"):
         nn.GRU(3, 4)(np.ones((2, 2, 3)))
+
+
+@pytest.mark.parametrize(("name", "gates"), [("lstm", 4), ("gru", 3)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_gradients_do_not_depend_on_how_many_steps_a_rule_takes_at_a_time(
+    monkeypatch, name, gates, reverse
+):
+    def derivatives(block):
+        monkeypatch.setattr(recurrent, "_BLOCK", block)
+        params = [real(gates * 3, 2), real(gates * 3, 3)] * 2
+        leaves = [gd.tensor(a, requires_grad=True) for a in (real(5, 2, 2), real(2, 2, 3), *params)]
+        x, h, *weights = leaves
+        hx = (h, h.sin()) if name == "lstm" else h
+        y = getattr(gd, name)(x, hx, weights, False, 1, 0.0, True, True, False)[0]
+        y = y[..., 3:] if reverse else y[..., :3]
+        first = gd.autograd.grad((y**2).sum(), leaves, create_graph=True, materialize_grads=True)
+        total = sum((g**2).sum() for g in first)
+        second = gd.autograd.grad(total, leaves, materialize_grads=True)
+        return [numbers(t) for t in (*first, *second)]
+
+    steps = 2 * gates * 3
+    whole = derivatives(5 * steps)
+    for block in (1, 2 * steps):
+        for a, b in zip(derivatives(block), whole, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_weights_that_do_not_fit_are_refused():
+    x, h = gd.ones(2, 3), gd.ones(2, 4)
+    with pytest.raises(RuntimeError, match=r"expected weights of 3 \* 4 rows .* got 12 and 11"):
+        gd.gru_cell(x, h, gd.ones(12, 3), gd.ones(11, 4))
+    with pytest.raises(RuntimeError, match=r"one floating point dtype, but got .*float64"):
+        gd.rnn_tanh_cell(x, h.double(), gd.ones(4, 3), gd.ones(4, 4))
