@@ -113,6 +113,7 @@ if _typing.TYPE_CHECKING:
     from .ops.pooling import *
     from .ops.quantile import *
     from .ops.random import *
+    from .ops.recurrent import *
     from .ops.scan import *
     from .ops.scatter import *
     from .ops.shuffle import *

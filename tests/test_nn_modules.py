@@ -133,11 +133,43 @@ CASES = [
     (*("LSTM", (4, 3), {"proj_size": 2}), (real(5, 4), (real(1, 2), real(1, 3)))),
     ("GRU", (4, 3, 2), {"batch_first": True}, (real(2, 5, 4), real(2, 2, 3))),
     ("GRU", (4, 3), {"bias": False, "bidirectional": True}, (real(5, 4),)),
+    (
+        *("LSTM", (4, 3, 2), {"proj_size": 2, "bidirectional": True, "batch_first": True}),
+        (real(2, 5, 4), (real(4, 2, 2), real(4, 2, 3))),
+    ),
+    ("GRU", (4, 3, 2), {"dropout": 1.0}, (real(1, 2, 4),)),
     ("TransformerEncoderLayer", (4, 2, 3, 0.0), {}, (real(3, 2, 4),)),
     ("TransformerEncoderLayer", (4, 2, 3, 0.0), {"norm_first": True}, (real(3, 2, 4),)),
+    *[
+        (
+            *("TransformerDecoderLayer", (4, 2, 3, 0.0, "gelu", 1e-3, True, norm_first), {}),
+            (real(2, 3, 4), real(2, 5, 4), real(3, 3), whole(2, 3, 5) > 1, whole(3, 2, 3) > 2),
+        )
+        for norm_first in (False, True)
+    ],
+    (
+        *("TransformerDecoderLayer", (4, 2, 3, 0.0), {"bias": False}),
+        (real(3, 4), real(5, 4), None, real(3, 5)),
+    ),
+    (
+        *("Transformer", (4, 2, 1, 2, 3, 0.0), {"norm_first": True, "activation": "gelu"}),
+        (real(3, 2, 4), real(5, 2, 4), None, np.triu(np.ones((5, 5), bool), 1)),
+    ),
+    (
+        *("Transformer", (4, 1, 2, 1, 3, 0.0), {"batch_first": True}),
+        (real(2, 3, 4), real(2, 5, 4), whole(3, 3, 3) > 1, None, real(5, 3), whole(3, 2, 3) > 1),
+    ),
+    ("AdaptiveLogSoftmaxWithLoss", (4, 20, [3, 10], 2.0), {}, (real(9, 4), np.arange(0, 18, 2))),
+    (
+        *("AdaptiveLogSoftmaxWithLoss", (4, 6, [2, 3]), {"div_value": 1.0, "head_bias": True}),
+        (real(4), np.array(5)),
+    ),
     ("RNNCell", (4, 3), {}, (x, real(3, 3))),
     ("LSTMCell", (4, 3), {"bias": False}, (x, (real(3, 3), real(3, 3)))),
+    ("RNNCell", (4, 3), {"nonlinearity": "relu"}, (real(4),)),
+    ("LSTMCell", (4, 3), {}, (real(4), (real(3), real(3)))),
     ("GRUCell", (4, 3), {}, (x,)),
+    ("GRUCell", (4, 3, True), {}, (real(4), real(3))),
     ("MultiheadAttention", (4, 2), {}, (real(3, 2, 4),) * 3),
     (
         *("MultiheadAttention", (4, 2), {"kdim": 3, "add_bias_kv": True, "batch_first": True}),
@@ -165,6 +197,8 @@ def run(lib, module, inputs):
     def leaf(value):
         if isinstance(value, tuple):
             return tuple(map(leaf, value))
+        if value is None:
+            return None
         t = lib.tensor(value)
         if value.dtype == np.float64:
             leaves.append(t.requires_grad_())
@@ -185,6 +219,11 @@ def run(lib, module, inputs):
     return [numbers(t) for t in flat], [numbers(t.grad) for t in leaves]
 
 
+# What PyTorch says of its own ways to the same result.
+quiet = pytest.mark.filterwarnings("ignore:enable_nested_tensor", "ignore:Support for mismatched")
+
+
+@quiet
 @pytest.mark.parity
 @pytest.mark.parametrize("case", CASES, ids=names)
 def test_as_in_pytorch(torch, case):
@@ -273,6 +312,17 @@ def test_first_values_are_drawn_as_pytorchs(torch, name, args):
         lambda nn: nn.LSTM(2, 3, proj_size=3),
         lambda nn: nn.GRU(2, 0),
         lambda nn: nn.RNN(2, 3, dropout=2.0),
+        lambda nn: nn.RNN(2, 3, nonlinearity="sin"),
+        lambda nn: nn.RNN(2, 3, bias=1),
+        lambda nn: nn.RNN(2, 3, batch_first=0),
+        lambda nn: nn.LSTM(0, 3),
+        lambda nn: nn.LSTM("2", 3),
+        lambda nn: nn.TransformerDecoderLayer(4, 2, activation="tanh"),
+        lambda nn: nn.Transformer(4, 3),
+        lambda nn: nn.AdaptiveLogSoftmaxWithLoss(4, 5, []),
+        lambda nn: nn.AdaptiveLogSoftmaxWithLoss(4, 5, [3, 2]),
+        lambda nn: nn.AdaptiveLogSoftmaxWithLoss(4, 5, [2, 5]),
+        lambda nn: nn.AdaptiveLogSoftmaxWithLoss(4, 5, [0, 2]),
         lambda nn: nn.MultiheadAttention(5, 2),
         lambda nn: nn.Linear(1),
     ],
@@ -329,7 +379,8 @@ def test_modules_can_be_copied_pickled_and_subclassed():
 
 
 @pytest.mark.parity
-def test_stacked_encoder_layers(torch):
+@pytest.mark.parametrize("causal", [None, False, True])
+def test_stacked_encoder_layers(torch, causal):
     def stacked(lib):
         layer = lib.nn.TransformerEncoderLayer(4, 2, 3, 0.0, "gelu", batch_first=True, bias=True)
         return lib.nn.TransformerEncoder(layer, 2, lib.nn.LayerNorm(4)).double()
@@ -338,6 +389,84 @@ def test_stacked_encoder_layers(torch):
     assert str(ours) == str(theirs)
     ours.load_state_dict({name: t.numpy() for name, t in theirs.state_dict().items()})
     mask = np.triu(np.full((3, 3), -np.inf), 1)
-    a = ours(gd.tensor(real(2, 3, 4)), gd.tensor(mask))
-    b = theirs(torch.tensor(real(2, 3, 4)), torch.tensor(mask))
-    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9)
+    padding = np.array([[False, False, True], [False, False, False]])
+    found = []
+    for lib, module in ((gd, ours), (torch, theirs)):
+        given = [lib.tensor(v) for v in (real(2, 3, 4), mask, np.where(padding, -np.inf, 0.0))]
+        found.append(module(*given, is_causal=causal).detach().numpy())
+    np.testing.assert_allclose(*found, rtol=1e-9)
+
+
+@pytest.mark.parity
+def test_the_mask_of_what_is_later(torch):
+    ours = nn.Transformer.generate_square_subsequent_mask(3, dtype=gd.float64)
+    theirs = torch.nn.Transformer.generate_square_subsequent_mask(3, dtype=torch.float64)
+    assert ours.tolist() == theirs.tolist()
+    assert ours.dtype is gd.float64
+
+
+def test_a_transformer_of_given_parts():
+    class Double(nn.Module):
+        def forward(self, src, mask, src_key_padding_mask, is_causal):
+            assert is_causal is None
+            return src * 2
+
+    module = nn.Transformer(4, 2, 1, 1, 3, 0.0, custom_encoder=Double())
+    src, tgt = gd.tensor(real(3, 2, 4)).float(), gd.tensor(real(5, 2, 4)).float()
+    assert (module(src, tgt) == module.decoder(tgt, src * 2)).all()
+
+
+@quiet
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "shapes", [((3, 2, 4), (5, 3, 4)), ((3, 2, 3), (5, 2, 4)), ((3, 2, 4), (5, 2, 3))]
+)
+def test_inputs_of_a_transformer_that_do_not_fit(torch, shapes):
+    for lib in (gd, torch):
+        module = lib.nn.Transformer(4, 2, 1, 1, 3)
+        with pytest.raises(
+            RuntimeError, match=r"the (batch|feature) number of src and tgt must be"
+        ):
+            module(*map(lib.ones, shapes))
+
+
+@pytest.mark.parity
+def test_probabilities_of_clusters(torch):
+    arguments = (4, 20, [3, 10], 2.0, True)
+    ours = nn.AdaptiveLogSoftmaxWithLoss(*arguments).double()
+    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(*arguments).double()
+    ours.load_state_dict({name: t.numpy() for name, t in theirs.state_dict().items()})
+    # Rows that are all in the first classes, all in clusters, and some of both.
+    rows = real(40, 4) * 5
+    expected = theirs.predict(torch.tensor(rows)).numpy()
+    assert 0 < (expected < 3).sum() < 40
+    for chosen in (rows, rows[expected < 3], rows[expected >= 3]):
+        a, b = gd.tensor(chosen), torch.tensor(chosen)
+        logs = ours.log_prob(a)
+        np.testing.assert_allclose(
+            logs.detach().numpy(), theirs.log_prob(b).detach().numpy(), rtol=1e-10
+        )
+        np.testing.assert_allclose(logs.exp().sum(1).detach().numpy(), 1.0)
+        assert ours.predict(a).tolist() == theirs.predict(b).tolist()
+    before = ours.head.weight.clone()
+    ours.reset_parameters()
+    assert (ours.head.weight != before).any()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("shape", "target", "match"),
+    [
+        ((3, 4), [0, 1], "same size in the batch"),
+        ((2, 1, 4), [0, 1], "1D target tensor expects 2D input"),
+        ((2, 4), 1, "0D target tensor expects 1D input"),
+        ((2, 4), [[0, 1]], "0D or 1D target"),
+        ((2, 4), [0, 9], r"in \[0, 8\], but values in range \[0, 9\]"),
+        ((2, 4), [-1, 2], r"in \[0, 8\], but values in range \[-1, 2\]"),
+    ],
+)
+def test_targets_that_are_no_classes(torch, shape, target, match):
+    for lib in (gd, torch):
+        module = lib.nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])
+        with pytest.raises(RuntimeError, match=match):
+            module(lib.ones(shape), lib.tensor(target))

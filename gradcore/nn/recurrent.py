@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import ArgumentError, ArgumentTypeError, ShapeError
 from ..ops.creation import empty, zeros
-from ..ops.shape import cat, stack
+from ..ops.recurrent import gru_cell, lstm_cell, network, rnn_relu_cell, rnn_tanh_cell
 from ..tensor import Tensor
-from . import functional as F
 from .init import uniform_
 from .module import Module
 from .parameter import Parameter
+from .utils.rnn import PackedSequence
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-
-
-def _step(mode: str, x: Tensor, p: Tensor, h: Tensor, c: Any) -> tuple[Tensor, Any]:
-    """One step.
-
-    Args:
-        mode: which network.
-        x: the projection of the input, with its bias.
-        p: that of the state.
-        h: the state.
-        c: the state of an LSTM's cells.
-
-    Returns:
-        The next `h` and `c`.
-    """
-    if mode == "LSTM":
-        i, f, g, o = (x + p).chunk(4, -1)
-        c = i.sigmoid() * g.tanh() + f.sigmoid() * c
-        return o.sigmoid() * c.tanh(), c
-    if mode == "GRU":
-        xr, xz, xn = x.chunk(3, -1)
-        pr, pz, pn = p.chunk(3, -1)
-        n = (xn + (xr + pr).sigmoid() * pn).tanh()
-        return n + (xz + pz).sigmoid() * (h - n), None
-    return (x + p).tanh() if mode == "RNN_TANH" else (x + p).relu(), None
 
 
 def _draw(module: Module, hidden_size: int) -> None:
@@ -53,9 +29,6 @@ def _draw(module: Module, hidden_size: int) -> None:
 
 class RNNBase(Module):
     """Base of `RNN`, `LSTM` and `GRU`.
-
-    The input is projected at all times at once; the steps are operations of their own, so that
-    a step of a small network takes about ten times as long as in PyTorch's kernels.
 
     Args:
         mode: `"RNN_TANH"`, `"RNN_RELU"`, `"LSTM"` or `"GRU"`.
@@ -72,6 +45,7 @@ class RNNBase(Module):
 
     Raises:
         ArgumentError: a size is not possible.
+        ArgumentTypeError: an option is of another type.
     """
 
     def __init__(
@@ -103,12 +77,18 @@ class RNNBase(Module):
                 UserWarning,
                 stacklevel=3,
             )
-        if not isinstance(hidden_size, int):
-            raise ArgumentTypeError(
-                f"hidden_size should be of type int, got: {type(hidden_size).__name__}"
-            )
-        if hidden_size <= 0:
-            raise ArgumentError("hidden_size must be greater than zero")
+        for name, value, kind in (
+            ("bias", bias, bool),
+            ("batch_first", batch_first, bool),
+            ("input_size", input_size, int),
+            ("hidden_size", hidden_size, int),
+        ):
+            if not isinstance(value, kind):
+                raise ArgumentTypeError(
+                    f"{name} should be of type {kind.__name__}, got: {type(value).__name__}"
+                )
+            if kind is int and value <= 0:
+                raise ArgumentError(f"{name} must be greater than zero")
         if num_layers <= 0:
             raise ArgumentError("num_layers must be greater than zero")
         if proj_size < 0:
@@ -130,10 +110,11 @@ class RNNBase(Module):
         self.proj_size = proj_size
         gates = _GATES[mode] * hidden_size
         out = proj_size or hidden_size
-        kind = {"device": device, "dtype": dtype}
+        options = {"device": device, "dtype": dtype}
+        self._all_weights: list[list[str]] = []
         for layer in range(num_layers):
             width = input_size if layer == 0 else out * (2 if bidirectional else 1)
-            for suffix in self._suffixes(layer):
+            for suffix in ("", "_reverse")[: 2 if bidirectional else 1]:
                 shapes: dict[str, tuple[int, ...]] = {
                     "weight_ih": (gates, width),
                     "weight_hh": (gates, out),
@@ -142,12 +123,15 @@ class RNNBase(Module):
                     shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
                 if proj_size:
                     shapes["weight_hr"] = (proj_size, hidden_size)
-                for name, shape in shapes.items():
-                    self.register_parameter(name + suffix, Parameter(empty(shape, **kind)))
+                self._all_weights.append([f"{name}_l{layer}{suffix}" for name in shapes])
+                for name, shape in zip(self._all_weights[-1], shapes.values(), strict=True):
+                    self.register_parameter(name, Parameter(empty(shape, **options)))
         self.reset_parameters()
 
-    def _suffixes(self, layer: int) -> list[str]:
-        return [f"_l{layer}", f"_l{layer}_reverse"][: 2 if self.bidirectional else 1]
+    @property
+    def all_weights(self) -> list[list[Any]]:
+        """The parameters of each layer and direction."""
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
 
     def reset_parameters(self) -> None:
         """Draw the parameters again, uniformly between -1/√hidden_size and 1/√hidden_size."""
@@ -156,98 +140,113 @@ class RNNBase(Module):
     def flatten_parameters(self) -> None:
         """Do nothing: PyTorch's modules bring their parameters together in memory by it."""
 
-    def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Any]:
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """The states of the last layer at all times, and those of all layers at the last one.
 
         Args:
-            input: `(time, batch, input_size)`, or without the batch.
+            input: `(time, batch, input_size)`, or without the batch; or a `PackedSequence`.
             hx: the first states, `(layers * directions, batch, size)`; of an LSTM the pair of
                 those and the cells'. By default zeros.
 
+        Returns:
+            The first as `input`, and the others as `hx`.
+
         Raises:
             ShapeError: a shape does not fit.
+            ArgumentError: the number of dimensions or the dtype does not fit.
         """
+        if isinstance(input, PackedSequence):
+            x, counts, order, back = input
+            self._check_input(x, 2)
+            sizes: list[int] = counts.tolist()
+            rows, last = self._over(x, sizes, self._states(x, sizes[0], hx, 3, order))
+            if back is not None:
+                last = [h.index_select(1, back) for h in last]
+            return PackedSequence(rows, counts, order, back), self._as_given(last)
         if not isinstance(input, Tensor):
             raise ArgumentTypeError(
-                f"{self._get_name()}: expected a Tensor, not {type(input).__qualname__}; packed "
-                "sequences are not supported."
+                f"{self._get_name()}: expected a Tensor or a PackedSequence, not "
+                f"{type(input).__qualname__}."
             )
         if input.ndim not in (2, 3):
             raise ArgumentError(
                 f"{self._get_name()}: Expected input to be 2D or 3D, got {input.ndim}D instead"
             )
-        if input.shape[-1] != self.input_size:
+        self._check_input(input, input.ndim)
+        batched = input.ndim == 3
+        turned = batched and self.batch_first
+        x = input if batched else input.unsqueeze(1)
+        if turned:
+            x = x.transpose(0, 1)
+        steps, batch, size = x.shape
+        first = self._states(x, batch, hx, input.ndim, None)
+        rows, last = self._over(x.reshape(steps * batch, size), [batch] * steps, first)
+        out = rows.reshape(steps, batch, rows.shape[1])
+        if turned:
+            out = out.transpose(0, 1)
+        if not batched:
+            out, last = out.squeeze(1), [h.squeeze(1) for h in last]
+        return out, self._as_given(last)
+
+    def _over(
+        self, rows: Tensor, sizes: list[int], first: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        out, *last = network(
+            self.mode,
+            rows,
+            sizes,
+            first,
+            [w for held in self.all_weights for w in held],
+            self.bias,
+            self.num_layers,
+            self.dropout,
+            self.training,
+            self.bidirectional,
+        )
+        return out, last
+
+    def _as_given(self, last: list[Tensor]) -> Any:
+        return tuple(last) if self.mode == "LSTM" else last[0]
+
+    def _check_input(self, x: Tensor, ndim: int) -> None:
+        dtype = self.all_weights[0][0].dtype
+        if x.dtype != dtype:
+            raise ArgumentError(
+                f"RNN input dtype ({x.dtype}) does not match weight dtype ({dtype}). Convert "
+                f"input: input.to({dtype}), or convert model: model.to({x.dtype})"
+            )
+        if x.ndim != ndim:
+            raise ShapeError(f"input must have {ndim} dimensions, got {x.ndim}")
+        if x.shape[-1] != self.input_size:
             raise ShapeError(
                 "input.size(-1) must be equal to input_size. Expected "
-                f"{self.input_size}, got {input.shape[-1]}"
+                f"{self.input_size}, got {x.shape[-1]}"
             )
-        batched = input.ndim == 3
-        x = input if batched else input.unsqueeze(1)
-        if batched and self.batch_first:
-            x = x.transpose(0, 1)
-        hs, cs = self._states(x, hx, batched)
-        last_h: list[Tensor] = []
-        last_c: list[Any] = []
-        for layer in range(self.num_layers):
-            outs = []
-            for suffix in self._suffixes(layer):
-                k = len(last_h)
-                out, h, c = self._run(x, hs[k], None if cs is None else cs[k], suffix)
-                outs.append(out)
-                last_h.append(h)
-                last_c.append(c)
-            x = outs[0] if len(outs) == 1 else cat(outs, -1)
-            if self.dropout and layer < self.num_layers - 1:
-                x = F.dropout(x, self.dropout, self.training)
-        if batched and self.batch_first:
-            x = x.transpose(0, 1)
-        final: list[Tensor] = [stack(last_h)] if cs is None else [stack(last_h), stack(last_c)]
-        if not batched:
-            x, final = x.squeeze(1), [t.squeeze(1) for t in final]
-        return x, final[0] if cs is None else tuple(final)
 
-    def _states(self, x: Tensor, hx: Any, batched: bool) -> tuple[Any, Any]:
-        """The first states of all layers, of the cells too for an LSTM."""
+    def _states(
+        self, x: Tensor, batch: int, hx: Any, ndim: int, order: Tensor | None
+    ) -> list[Tensor]:
+        """The first states of all layers, of the cells too for an LSTM; in the order of a batch."""
         n = self.num_layers * (2 if self.bidirectional else 1)
         lstm = self.mode == "LSTM"
         widths = [self.proj_size or self.hidden_size, self.hidden_size][: 2 if lstm else 1]
-        kind: dict[str, Any] = {"device": x.device, "dtype": x.dtype}
         if hx is None:
-            given = [zeros(n, x.shape[1], width, **kind) for width in widths]
-        else:
-            given = list(hx) if lstm else [hx]
-            for name, h, width in zip(("hidden[0]", "hidden[1]"), given, widths, strict=False):
-                if h.ndim != (3 if batched else 2):
-                    raise ShapeError(
-                        f"For {'batched 3' if batched else 'unbatched 2'}-D input, hx should also "
-                        f"be {3 if batched else 2}-D but got {h.ndim}-D tensor"
-                    )
-                want = (n, x.shape[1], width)
-                shape = tuple(h.shape) if batched else (h.shape[0], 1, h.shape[1])
-                if shape != want:
-                    what = f"{name} size" if lstm else "hidden size"
-                    raise ShapeError(f"Expected {what} {want}, got {list(shape)}")
-            if not batched:
-                given = [h.unsqueeze(1) for h in given]
-        return given[0], given[1] if lstm else None
-
-    def _run(self, x: Tensor, h: Tensor, c: Any, suffix: str) -> tuple[Tensor, Tensor, Any]:
-        """One layer in one direction: its states at all times, and the last ones."""
-        held = self._parameters
-        w, b = held["weight_hh" + suffix], held.get("bias_hh" + suffix)
-        project = held.get("weight_hr" + suffix)
-        # The input's share of all steps is one product.
-        projected = F.linear(x, held["weight_ih" + suffix], held.get("bias_ih" + suffix)).unbind(0)
-        backwards = suffix.endswith("_reverse")
-        states = []
-        for step in reversed(projected) if backwards else projected:
-            h, c = _step(self.mode, step, F.linear(h, w, b), h, c)
-            if project is not None:
-                h = F.linear(h, project)
-            states.append(h)
-        if not states:
-            raise ShapeError("Expected sequence length to be larger than 0 in RNN")
-        return stack(states[::-1] if backwards else states), h, c
+            return [zeros(n, batch, width, device=x.device, dtype=x.dtype) for width in widths]
+        given = list(hx) if lstm else [hx]
+        if any(h.ndim != ndim for h in given):
+            found = ", ".join(f"{h.ndim}-D" for h in given)
+            raise ShapeError(
+                f"For {'batched' if ndim == 3 else 'unbatched'} {ndim}-D input, hx "
+                f"{'and cx ' if lstm else ''}should also be {ndim}-D but got "
+                f"{f'({found}) tensors' if lstm else f'{found} tensor'}"
+            )
+        if ndim == 2:
+            given = [h.unsqueeze(1) for h in given]
+        for k, (h, width) in enumerate(zip(given, widths, strict=True)):
+            if tuple(h.shape) != (n, batch, width):
+                what = f"hidden[{k}] size" if lstm else "hidden size"
+                raise ShapeError(f"Expected {what} {(n, batch, width)}, got {list(h.shape)}")
+        return given if order is None else [h.index_select(1, order) for h in given]
 
     def extra_repr(self) -> str:
         """Its sizes, and its options where they are not the usual ones."""
@@ -421,8 +420,6 @@ class RNNCellBase(Module):
         dtype: of the parameters.
     """
 
-    _mode: ClassVar[str]
-
     def __init__(
         self,
         input_size: int,
@@ -436,38 +433,52 @@ class RNNCellBase(Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        kind = {"device": device, "dtype": dtype}
+        options = {"device": device, "dtype": dtype}
         gates = num_chunks * hidden_size
-        self.weight_ih = Parameter(empty(gates, input_size, **kind))
-        self.weight_hh = Parameter(empty(gates, hidden_size, **kind))
+        self.weight_ih = Parameter(empty(gates, input_size, **options))
+        self.weight_hh = Parameter(empty(gates, hidden_size, **options))
         for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(name, Parameter(empty(gates, **kind)) if bias else None)
+            self.register_parameter(name, Parameter(empty(gates, **options)) if bias else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the parameters again, uniformly between -1/√hidden_size and 1/√hidden_size."""
         _draw(self, self.hidden_size)
 
-    def _after(self, mode: str, input: Tensor, hx: Any) -> Any:
-        if input.ndim not in (1, 2):
-            raise ArgumentError(
-                f"{self._get_name()}: Expected input to be 1D or 2D, got {input.ndim}D instead"
-            )
-        lstm = mode == "LSTM"
+    def _step(self, input: Tensor, hx: Any, step: Callable[..., Any], *names: str) -> Any:
+        """What the function of one step gives, with a batch or without.
+
+        Args:
+            input: that of the module.
+            hx: its states, or None for zeros.
+            step: the function.
+            names: of the states, as messages say them.
+        """
+        self._check(input, "input")
+        batched = input.ndim == 2
+        x = input if batched else input.unsqueeze(0)
         if hx is None:
-            h = zeros(*input.shape[:-1], self.hidden_size, device=input.device, dtype=input.dtype)
-            c: Any = h
+            zero = zeros(x.shape[0], self.hidden_size, device=x.device, dtype=x.dtype)
+            given = [zero] * len(names)
         else:
-            h, c = hx if lstm else (hx, None)
-        for n, state in enumerate((h, c) if lstm else (h,)):
-            if state.ndim not in (1, 2):
-                name = f"hx[{n}]" if lstm else "hidden"
-                raise ArgumentError(
-                    f"{self._get_name()}: Expected {name} to be 1D or 2D, got {state.ndim}D instead"
-                )
-        x = F.linear(input, self.weight_ih, self.bias_ih)
-        h, c = _step(mode, x, F.linear(h, self.weight_hh, self.bias_hh), h, c)
-        return (h, c) if lstm else h
+            given = [hx] if len(names) == 1 else list(hx)
+            for h, name in zip(given, names, strict=True):
+                self._check(h, name)
+            if not batched:
+                given = [h.unsqueeze(0) for h in given]
+        found = step(
+            *(x, given[0] if len(names) == 1 else given),
+            *(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh),
+        )
+        if batched:
+            return found
+        return found.squeeze(0) if len(names) == 1 else tuple([h.squeeze(0) for h in found])
+
+    def _check(self, x: Tensor, name: str) -> None:
+        if x.ndim not in (1, 2):
+            raise ArgumentError(
+                f"{self._get_name()}: Expected {name} to be 1D or 2D, got {x.ndim}D instead"
+            )
 
     def extra_repr(self) -> str:
         """Its sizes, and its options where they are not the usual ones."""
@@ -507,7 +518,8 @@ class RNNCell(RNNCellBase):
         """The next state, from an input `(batch, input_size)` and the state."""
         if self.nonlinearity not in ("tanh", "relu"):
             raise ArgumentError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return self._after("RNN_" + self.nonlinearity.upper(), input, hx)  # type: ignore[no-any-return]
+        step = rnn_tanh_cell if self.nonlinearity == "tanh" else rnn_relu_cell
+        return self._step(input, hx, step, "hidden")  # type: ignore[no-any-return]
 
 
 class LSTMCell(RNNCellBase):
@@ -535,7 +547,7 @@ class LSTMCell(RNNCellBase):
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """The next states, of the output and of the cells."""
-        return self._after("LSTM", input, hx)  # type: ignore[no-any-return]
+        return self._step(input, hx, lstm_cell, "hx[0]", "hx[1]")  # type: ignore[no-any-return]
 
 
 class GRUCell(RNNCellBase):
@@ -561,4 +573,4 @@ class GRUCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next state, from an input `(batch, input_size)` and the state."""
-        return self._after("GRU", input, hx)  # type: ignore[no-any-return]
+        return self._step(input, hx, gru_cell, "hidden")  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Gradients clipped in place, and parameters as one vector."""
+"""Gradients clipped in place, parameters as one vector, and sequences of several lengths."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from ..errors import ArgumentError, ArgumentTypeError, ShapeError
-from ..mode import no_grad
-from ..ops.creation import tensor
-from ..ops.norm import norm
-from ..ops.shape import cat, reshape, stack
-from ..tensor import Tensor
+from ...errors import ArgumentError, ArgumentTypeError, ShapeError
+from ...mode import no_grad
+from ...ops.creation import tensor
+from ...ops.norm import norm
+from ...ops.shape import cat, reshape, stack
+from ...tensor import Tensor
+from . import rnn
 
 __all__ = [
     "clip_grad_norm_",
@@ -20,6 +21,7 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
+    "rnn",
     "vector_to_parameters",
 ]
 
