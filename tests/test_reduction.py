@@ -435,3 +435,23 @@ def test_a_mean_over_more_elements_than_float16_can_count_has_a_gradient(dim):
     y = x.mean() if dim is None else x.mean(dim)
     y.backward(gradcore.tensor(1024.0, dtype=dtypes.float16))
     assert x.grad.tolist() == [1024.0 / n] * n
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16", "int32", "bool"])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((3000, 3), 0),
+        ((3000, 3), 1),
+        ((2, 1500, 3), (0, 1)),
+        ((1500, 3, 2), (1, 2)),
+        ((5000, 1), 0),
+    ],
+)
+def test_sums_of_many_short_rows(shape, axis, dtype, rng):
+    x = wrap(rng.integers(-2, 3, shape).astype(dtype))
+    for keepdim in (False, True):
+        y = ops.sum(x, axis, keepdim)._array
+        expected = x._array.astype("complex128").sum(axis=axis, keepdims=keepdim)
+        assert y.shape == expected.shape
+        np.testing.assert_array_equal(y, expected)
