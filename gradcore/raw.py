@@ -20,11 +20,13 @@ from .mode import quiet
 from .namespace import NUMPY_NAMES
 
 __all__ = [
+    "LARGE",
     "Array",
     "ArrayNamespace",
     "Special",
     "along_axis",
     "flat_places",
+    "in_parts",
     "numpy_functions",
     "own_functions",
 ]
@@ -158,6 +160,38 @@ def own_functions(module: Any) -> dict[str, Callable[..., Any]]:
         "sum_to": sum_to,
         "zeros": zeros,
     }
+
+
+_PART: Final = 1 << 17
+"""Bytes worked on at a time: the steps of a formula then stay in the cache."""
+LARGE: Final = 1 << 20
+"""Bytes of an array from which on `in_parts` pays: smaller ones stay in the cache whole."""
+
+
+def in_parts(formula: Callable[..., Array], *args: Any) -> Array:
+    """`formula`, which is elementwise, of a large NumPy array and others, part by part."""
+    first = args[0]
+    size = first.size
+    flat = list(args)
+    for i, v in enumerate(args):
+        if v.__class__ is np.ndarray:
+            if v.shape != first.shape:
+                return formula(*args)
+            if v.flags.c_contiguous:
+                flat[i] = v.reshape(-1)
+            elif not any(v.strides):  # the cotangent of a sum
+                flat[i] = v[(slice(1),) * v.ndim].reshape(1)
+            else:
+                return formula(*args)
+    out = None
+    step = _PART // first.itemsize
+    for start in range(0, size, step):
+        part = slice(start, start + step)
+        y = formula(*[v[part] if getattr(v, "size", 0) == size else v for v in flat])
+        if out is None:
+            out = np.empty(size, y.dtype)
+        out[part] = y
+    return cast("np.ndarray[Any, Any]", out).reshape(first.shape)
 
 
 _BASIC: Final = (int, slice, np.integer)
@@ -371,16 +405,30 @@ def _sum_narrow(x: Any, axis: tuple[int, ...], count: int, dtype: Any) -> Any:
     """The sums over the leading or the trailing dimensions of rows, if these are short; or None."""
     others = x.size // count
     if others <= _NARROW and max(axis) == len(axis) - 1:
-        # Many rows as one long row: first the long rows, then the pieces of what that gives.
-        wide = max(1024 // others, math.isqrt(count))
-        head, tail = _blocks(x.reshape(count, others), 0, wide)
-        y = head.reshape(-1, wide * others).sum(axis=0, dtype=dtype).reshape(wide, others)
-        y = y.sum(axis=0, dtype=dtype)
-        return y + tail.sum(axis=0, dtype=dtype) if tail.size else y
+        return _over_long_rows(np.add, x.reshape(count, others), dtype)
     is_blas = dtype is None and x.dtype.kind in "fc" and x.itemsize > 2
     if is_blas and count <= _NARROW and min(axis) == x.ndim - len(axis):
         return np.dot(x.reshape(others, count), np.ones(count, x.dtype))
     return None
+
+
+def _over_long_rows(ufunc: Any, x: Any, dtype: Any) -> Any:
+    """`ufunc` over the rows of a matrix, some of which are taken for a long one."""
+    count, length = x.shape
+    wide = max(1024 // length, math.isqrt(count))
+    head, tail = _blocks(x, 0, wide)
+    y = ufunc.reduce(head.reshape(-1, wide * length), axis=0, dtype=dtype)
+    y = ufunc.reduce(y.reshape(wide, length), axis=0, dtype=dtype)
+    return ufunc(y, ufunc.reduce(tail, axis=0, dtype=dtype)) if tail.size else y
+
+
+def _prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Any:
+    """`x.prod`, in which one factor need not wait for the product of all before it."""
+    every = axis is None or (axis.__class__ is tuple and len(axis) == x.ndim)
+    if x.size > _LONG and every and x.flags.c_contiguous:
+        y = _over_long_rows(np.multiply, x.reshape(-1, 1), dtype)
+        return y.reshape((1,) * x.ndim if keepdims else ())
+    return x.prod(axis=axis, dtype=dtype, keepdims=keepdims)
 
 
 def _vdot(a: Any, b: Any) -> Any:
@@ -476,6 +524,7 @@ def numpy_functions() -> dict[str, Callable[..., Any]]:
             "getitem": _getitem,
             "keep": _keep,
             "matmul": _matmul,
+            "prod": _prod,
             "power": operator.pow,  # numpy.power has no short cuts for small exponents
             "put": _put,
             "put_along_axis": _put_along_axis,
