@@ -694,6 +694,8 @@ def cumsum(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None 
 def cumprod(input: Tensor, dim: int, *, dtype: DType = None, mask: Tensor | None = None) -> Tensor:
     """Products along a dimension of the elements up to each one that the mask keeps.
 
+    Backward takes up to six times as long as PyTorch's: see `cumprod` of all elements.
+
     Args:
         input: `(*)`, any dtype.
         dim: the dimension.

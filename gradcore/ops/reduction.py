@@ -684,7 +684,8 @@ def cumprod(
 ) -> Tensor:
     """Products of the elements up to each one along a dimension.
 
-    Its derivatives of any order are exact where elements are 0.
+    Its derivatives of any order are exact where elements are 0. They take a pass for each doubling
+    of the span, where PyTorch divides if no element is 0: backward takes up to six times as long.
 
     Args:
         input: `(*)`, any dtype.
