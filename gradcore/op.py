@@ -84,6 +84,7 @@ from .graph import (
 )
 from .mode import WATCHERS, is_grad_enabled
 from .namespace import Namespace
+from .raw import LARGE, in_parts
 from .samples import Bad, Maker, Sample, over, over_pairs
 from .symbols import NoSuchLoop, NotElementwise, Symbol
 from .tensor import Lifted, Tensor, new_tensor, outermost, wrap
@@ -341,6 +342,17 @@ def _adapt(rule: Formula, layout: tuple[str, ...]) -> Rule:
     return lambda xp, g, s: rule(xp, g, *[s[i] for i in at])
 
 
+def _in_parts(rule: Rule) -> Rule:
+    """`rule`, which takes several steps, by parts of large arrays of NumPy's."""
+
+    def call(xp: Namespace, g: Any, s: tuple[Any, ...]) -> Any:
+        if g.__class__ is np.ndarray and g.nbytes >= LARGE:
+            return in_parts(lambda g, *s: rule(xp, g, s), g, *s)
+        return rule(xp, g, s)
+
+    return call
+
+
 def _conjugated(rule: Rule) -> Rule:
     return lambda xp, g, s: xp.conj(rule(xp, xp.conj(g), s))
 
@@ -392,7 +404,9 @@ class _Elementwise:
         result: str,
         holomorphic: bool,
         ordered: bool,
+        steps: bool = False,
     ) -> None:
+        self.steps = steps
         self.name = name.lstrip("_")  # as messages say it
         self.graph = graph
         self.forward = forward
@@ -441,6 +455,9 @@ class _Elementwise:
             plain = getattr(backend.xp, self.forward)
         else:
             plain = functools.partial(self.forward, backend.xp)
+            if self.steps and backend is CPU.backend:
+                whole = plain
+                plain = lambda x: whole(x) if x.nbytes < LARGE else in_parts(whole, x)
         if backend.elementwise is not None and kind.dtype.is_inexact and not self.view:
             try:
                 if len(self.letters) == 1:
@@ -488,6 +505,8 @@ class _Elementwise:
             rules = [_adapt(rule, layout) for rule in self.chosen(wanted)]
             if complex and self.holomorphic:
                 rules = [_conjugated(rule) for rule in rules]
+            if self.steps:
+                rules = [_in_parts(rule) for rule in rules]
             names = {_SCALAR_B: self.scalar_graph, _SCALAR_A: self.reflected_graph}
             found = self._variants[wanted, complex] = Pullback(
                 names.get(wanted, self.graph),
@@ -742,6 +761,7 @@ def unary(
     holomorphic: bool = True,
     ordered: bool = False,
     view: bool = False,
+    steps: bool = False,
     graph: str | None = None,
     numpy: str | dict[str, Callable[..., Any] | None] | None = None,
     array_api: str | None = None,
@@ -762,6 +782,8 @@ def unary(
         holomorphic: see the module's text.
         ordered: it needs an order of the numbers, so complex ones are refused.
         view: the result shares memory with the operand.
+        steps: the formulas take several steps, and NumPy takes them by parts of large arrays, so
+            that what is in between stays in the cache.
         graph: the name of its node, if that is not the function's in camel case and `Backward0`.
         numpy: NumPy's name for it; or a mapping from names to functions of NumPy's signature
             (None where that is the function's own).
@@ -778,7 +800,15 @@ def unary(
         name = signature.__name__
         node_name = graph or camel(name) + "Backward0"
         op = _Elementwise(
-            name.strip("_"), node_name, forward, (rule,), ("x",), result, holomorphic, ordered
+            name.strip("_"),
+            node_name,
+            forward,
+            (rule,),
+            ("x",),
+            result,
+            holomorphic,
+            ordered,
+            steps,
         )
         op.view = view
         table, general, explain = op.table, op.general, op.explain
@@ -1113,6 +1143,7 @@ class _Primitive:
         inputs: int,
         bilinear: bool,
         elementwise: bool,
+        steps: bool,
         graph: str,
         holds_arrays: bool,
         linear: bool,
@@ -1138,6 +1169,7 @@ class _Primitive:
         self.joint = joint
         self.bilinear = bilinear
         self.elementwise = elementwise
+        self.steps = steps
         self.holds_arrays = holds_arrays
         self.letters = names[1 : 1 + inputs]
         self.metadata = names[1 + len(self.letters) :]
@@ -1160,11 +1192,18 @@ class _Primitive:
             function = _without_namespace(kernel)
         elif self.elementwise and backend.elementwise is not None:
             function = generated.forward(backend, self.name, self.forward)
+        elif self.steps:
+            function = self._in_parts
         else:
             function = self.forward
         function = backend.guarded(function)
         self.implementations[device.kind] = function
         return function(xp, *args)
+
+    def _in_parts(self, xp: Namespace, x: Any, *args: Any) -> Any:
+        if x.nbytes < LARGE:
+            return self.forward(xp, x, *args)
+        return in_parts(functools.partial(self.forward, xp), x, *args)
 
     def raw(self, *args: Any) -> Any:
         """The forward on arrays none of which is batched."""
@@ -1244,6 +1283,8 @@ class _Primitive:
             rules = [_adapt(rule, layout) for rule in chosen]
             if holomorphic:
                 rules = [_conjugated(rule) for rule in rules]
+            if self.steps:
+                rules = [_in_parts(rule) for rule in rules]
             if fused is not None:
                 joint = _together(rules, wanted)
         if fused is not None:
@@ -1389,6 +1430,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
     inputs: int | None = None,
     bilinear: bool = False,
     elementwise: bool = False,
+    steps: bool = False,
     graph: str | None = None,
     holds_arrays: bool = False,
     linear: bool = False,
@@ -1411,6 +1453,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
         bilinear: the rules need conjugates on complex numbers. (Rules that are linear with real
             coefficients need none, such as those of `sum` or `reshape`.)
         elementwise: the forward is, in all arrays, those among the metadata too.
+        steps: as for `unary`, of an elementwise operation.
         graph: the name of its node, with the number, if it is not that of the operation.
         holds_arrays: some of the metadata are arrays, masks or indices, which a backward frees.
         linear: the forward is linear in all arrays together: its JVP is the forward of tangents.
@@ -1438,6 +1481,7 @@ def primitive(  # type: ignore[misc]  # the overloads leave the options to it
         count,
         bilinear,
         elementwise,
+        steps,
         graph or camel(name) + "Backward0",
         holds_arrays,
         linear,

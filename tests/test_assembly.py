@@ -1,5 +1,7 @@
 """What is put together and taken apart, beside the records."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,12 @@ def test_numpy_makes_grids_of_tensors():
     assert a.tolist() == np.meshgrid([1.0, 2.0], [3.0, 4.0, 5.0])[0].tolist()
     (g,) = gd.autograd.grad((a * b).sum(), x)
     assert g.tolist() == [12.0, 12.0]
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+@pytest.mark.parametrize("r", [1, 2, 3, 6])
+@pytest.mark.parametrize("name", ["combinations", "combinations_with_replacement"])
+def test_combinations_come_in_the_order_of_itertools(n, r, name):
+    expected = np.array(list(getattr(itertools, name)(range(n), r)), np.int64).reshape(-1, r)
+    found = gd.combinations(gd.arange(n), r, name.endswith("replacement"))
+    np.testing.assert_array_equal(found.numpy(), expected)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import gradcore as gd
 from gradcore.autograd import grad
+from gradcore.device import CPU
 from gradcore.tensor import wrap
 
 SHAPES = st.lists(st.integers(1, 4), min_size=0, max_size=4).map(tuple)
@@ -300,3 +301,25 @@ def test_numpy_functions_index():
         assert y.requires_grad
         assert y.tolist() == expected
     assert [places.tolist() for places in np.nonzero(x > 4)] == [[1, 1], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "index"),
+    [
+        ((50,), (300,)),
+        ((50,), (300, 1)),
+        ((50, 300), (4,)),
+        ((50, 3), (300,)),
+        ((50, 2, 200), (3,)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_many_repeated_places_add_up(shape, index, dtype, rng):
+    places = rng.integers(-shape[0], shape[0], index)
+    v = rng.integers(-9, 10, (*index, *shape[1:])).astype(dtype)
+    expected = np.zeros(shape, dtype)
+    np.add.at(expected, places, v)
+    for index_or_tuple in (places, (places,)):
+        np.testing.assert_array_equal(CPU.xp.put(v, index_or_tuple, shape), expected)
+    with pytest.raises(IndexError):
+        CPU.xp.put(v, places + 2 * shape[0], shape)

@@ -792,3 +792,23 @@ def test_cosine_similarity_of_short_vectors(torch):
 def test_names_are_public():
     assert set(F.__all__) <= set(dir(F))
     assert {"erf", "log_softmax", "softmax"} == set(activation.__all__)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["gelu", "silu", "hardswish", "mish", "softplus", "elu"])
+def test_large_arrays_are_worked_on_in_parts(name, dtype, rng):
+    function = getattr(F, name)
+    x = gd.tensor(rng.normal(size=(3, 100_001)).astype(dtype), requires_grad=True)
+    whole = function(x)
+    whole.sum().backward()
+    for row, grad in zip(x, x.grad, strict=True):
+        part = row.detach().clone().requires_grad_()
+        y = function(part)
+        y.backward(gd.ones_like(y))
+        np.testing.assert_allclose(part.grad.numpy(), grad.numpy(), rtol=1e-6, atol=1e-7)
+    turned = function(x.T)
+    np.testing.assert_allclose(
+        turned.detach().numpy().T, whole.detach().numpy(), rtol=1e-6, atol=1e-7
+    )
+    (grad,) = gd.autograd.grad(turned, x, gd.ones_like(turned))
+    np.testing.assert_allclose(grad.numpy(), x.grad.numpy(), rtol=1e-6, atol=1e-7)

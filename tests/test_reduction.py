@@ -435,3 +435,53 @@ def test_a_mean_over_more_elements_than_float16_can_count_has_a_gradient(dim):
     y = x.mean() if dim is None else x.mean(dim)
     y.backward(gradcore.tensor(1024.0, dtype=dtypes.float16))
     assert x.grad.tolist() == [1024.0 / n] * n
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "float16", "int32", "bool"])
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [
+        ((3000, 3), 0),
+        ((3000, 3), 1),
+        ((2, 1500, 3), (0, 1)),
+        ((1500, 3, 2), (1, 2)),
+        ((5000, 1), 0),
+    ],
+)
+def test_sums_of_many_short_rows(shape, axis, dtype, rng):
+    x = wrap(rng.integers(-2, 3, shape).astype(dtype))
+    for keepdim in (False, True):
+        y = ops.sum(x, axis, keepdim)._array
+        expected = x._array.astype("complex128").sum(axis=axis, keepdims=keepdim)
+        assert y.shape == expected.shape
+        np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("n", [4097, 64 * 70])
+def test_products_of_long_vectors(n, rng):
+    x = leaf(*rng.uniform(0.99, 1.01, n))
+    y = ops.prod(x)
+    (first,) = grad(y, x, create_graph=True)
+    np.testing.assert_allclose(y.item(), np.prod(x.detach().numpy()), rtol=1e-12)
+    np.testing.assert_allclose(first.detach().numpy(), y.item() / x.detach().numpy(), rtol=1e-12)
+    (second,) = grad(first[3], x)
+    expected = first[3].item() / x.detach().numpy()
+    expected[3] = 0
+    np.testing.assert_allclose(second.numpy(), expected, rtol=1e-12)
+
+
+def test_the_gradient_of_a_long_product_is_exact_at_a_zero(rng):
+    values = rng.uniform(0.99, 1.01, 5000)
+    values[1234] = 0
+    found = np.array(gradient(ops.prod, leaf(*values)))
+    assert np.flatnonzero(found).tolist() == [1234]
+    np.testing.assert_allclose(found[1234], np.prod(np.delete(values, 1234)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", "bool", "float16", "complex64"])
+def test_long_products_have_the_dtype_of_short_ones(dtype):
+    x = wrap(np.ones((70, 70), dtype))
+    y = ops.prod(x)
+    assert y.dtype == ops.prod(x[0]).dtype
+    assert y.item() == 1
+    assert ops.prod(x, (0, 1), keepdim=True).shape == (1, 1)

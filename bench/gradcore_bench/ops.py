@@ -75,10 +75,14 @@ class Row:
         return asdict(self)
 
 
-def paths() -> list[str]:
-    """The operations that are timed, in order."""
+def _declare() -> None:
     declare_all()
     import_module("gradcore.nn.functional")  # it declares a few itself
+
+
+def paths() -> list[str]:
+    """The operations that are timed, in order."""
+    _declare()
     return [
         path
         for path in sorted(OPS, key=str.lower)
@@ -94,6 +98,7 @@ def measure(torch: Any, chosen: Sequence[str], budget: float) -> Iterator[Row]:
         chosen: of `paths`.
         budget: seconds for each measurement.
     """
+    _declare()
     for path in chosen:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -237,7 +242,10 @@ def _grown(call: Sample, elements: int) -> Iterator[Sample]:
     if largest is None or not largest.ndim or not largest.size:
         return
     factor = elements / largest.size
-    each = max(round(factor ** (1 / largest.ndim)), 1)
+    long = largest.ndim
+    if len(arrays) == 1:  # of several, what is short in one may be long in another
+        long = sum(n > 1 for n in largest.shape) or long
+    each = max(round(factor ** (1 / long)), 1)
     first = max(round(factor), 1)
 
     def rows(v: Any) -> Any:

@@ -84,6 +84,7 @@ def _gelu_tanh_rule(xp: Any, g: Any, x: Any) -> Any:
     lambda xp, g, x: (
         g * (0.5 * (1 + xp.erf(x * _SQRT_HALF)) + x * (_NORMAL_DENSITY * xp.exp(-0.5 * (x * x))))
     ),
+    steps=True,
     methods=(),
     path="_gelu",
     graph="GeluBackward0",
@@ -92,7 +93,14 @@ def _gelu(input: Tensor) -> Tensor:
     """Normal distribution function times x."""
 
 
-@unary(_gelu_tanh_forward, _gelu_tanh_rule, methods=(), path="_gelu_tanh", graph="GeluBackward0")
+@unary(
+    _gelu_tanh_forward,
+    _gelu_tanh_rule,
+    steps=True,
+    methods=(),
+    path="_gelu_tanh",
+    graph="GeluBackward0",
+)
 def _gelu_tanh(input: Tensor) -> Tensor:
     """Approximate normal distribution function times x."""
 
@@ -112,6 +120,9 @@ def _gelu_tanh(input: Tensor) -> Tensor:
 )
 def gelu(input: Tensor, *, approximate: str = "none") -> Tensor:
     """Gaussian error linear unit: x times the normal distribution function at x.
+
+    The error function is two polynomials in NumPy: it takes four to five times as long as
+    PyTorch's, with `"tanh"` up to three times.
 
     Args:
         input: floating point, any shape.
@@ -143,6 +154,7 @@ def _silu_rule(xp: Any, g: Any, x: Any) -> Any:
 @unary(
     lambda xp, x: x * xp.sigmoid(x),
     _silu_rule,
+    steps=True,
     methods=(),
     path="_silu",
     graph="SiluBackward0",
@@ -182,6 +194,7 @@ _log_sigmoid = primitive(
     # sigmoid(-x) = 1 - exp(y), which keeps its digits where y is near 0.
     lambda xp, g, y: g * -xp.expm1(y),
     elementwise=True,
+    steps=True,
 )
 
 
@@ -217,6 +230,7 @@ _softplus = primitive(
         x * beta > threshold, g, g * -xp.expm1(-beta * y)
     ),
     elementwise=True,
+    steps=True,
 )
 
 
@@ -292,6 +306,7 @@ _elu = primitive(
     # the second derivative at 0 is 0, as in PyTorch.
     lambda xp, g, x, alpha: xp.where(x > 0, g, g * (alpha * xp.exp(xp.where(x < 0, x, 0.0)))),
     elementwise=True,
+    steps=True,
 )
 
 

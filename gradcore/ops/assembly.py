@@ -102,7 +102,11 @@ def _apart(pieces: tuple[Tensor, ...], x: Tensor, dim: int) -> tuple[Tensor, ...
 def unsafe_split(
     input: Tensor, split_size: Any, dim: int = 0, *, axis: int | None = None
 ) -> tuple[Tensor, ...]:
-    """`split` into views that may be written to, which here is safe."""
+    """`split` into views that may be written to, which here is safe.
+
+    Their gradients are added up piece by piece, where PyTorch puts all side by side at once: of a
+    few pieces backward takes up to four times as long.
+    """
     input = tensor_of("unsafe_split", input)
     dim = dim if axis is None else axis
     return _apart(split(input.detach(), split_size, dim), input, dim)
@@ -120,7 +124,10 @@ def unsafe_split(
 def unsafe_split_with_sizes(
     input: Tensor, split_sizes: Any, dim: int = 0, *, axis: int | None = None
 ) -> tuple[Tensor, ...]:
-    """`split_with_sizes` into views that may be written to, which here is safe."""
+    """`split_with_sizes` into views that may be written to, which here is safe.
+
+    Backward takes up to four times as long as PyTorch's: see `unsafe_split`.
+    """
     input = tensor_of("unsafe_split_with_sizes", input)
     dim = dim if axis is None else axis
     return _apart(split_with_sizes(input.detach(), split_sizes, dim), input, dim)
@@ -139,7 +146,10 @@ def unsafe_split_with_sizes(
 def unsafe_chunk(
     input: Tensor, chunks: int, dim: int = 0, *, axis: int | None = None
 ) -> tuple[Tensor, ...]:
-    """`chunk` into views that may be written to, which here is safe."""
+    """`chunk` into views that may be written to, which here is safe.
+
+    Backward takes up to four times as long as PyTorch's: see `unsafe_split`.
+    """
     input = tensor_of("unsafe_chunk", input)
     dim = dim if axis is None else axis
     return _apart(input.detach().chunk(chunks, dim), input, dim)
@@ -436,6 +446,19 @@ def cartesian_prod(*tensors: Any) -> Tensor:
     return y
 
 
+def _choices(n: int, r: int, with_replacement: bool) -> np.ndarray[Any, Any]:
+    """All choices of `r` of `n` places in order, `(number of choices, r)`."""
+    places = np.arange(n)[:, None]
+    for _ in range(r - 1):
+        first = places[:, -1] + (not with_replacement)
+        counts = n - first
+        # What follows each choice: the numbers from `first` on.
+        skipped = np.cumsum(counts) - counts - first
+        last = np.arange(counts.sum()) - np.repeat(skipped, counts)
+        places = np.concatenate([np.repeat(places, counts, 0), last[:, None]], 1)
+    return places
+
+
 @public(
     samples=lambda make: [
         sample(make.real(4)),
@@ -469,9 +492,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         raise ShapeError(f"combinations: Expect a non-negative number, but got {r}.")
     if not r:
         return input.new_empty(0)
-    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    chosen = itertools.chain.from_iterable(choose(range(input.numel()), r))
-    places = np.fromiter(chosen, np.int64).reshape(-1, r)
+    places = _choices(input.numel(), r, with_replacement)
     device = input._type.device
     y: Tensor = getitem(input, wrap(device.backend.send(places, device.base)))
     return y

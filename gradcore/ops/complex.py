@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 from .. import dtypes
@@ -201,21 +202,39 @@ def _complex_to_pairs(xp: Any, x: Any) -> Any:
     return x[..., None].view(x.real.dtype)
 
 
-# A cotangent may be expanded: then it is no view.
+def _parts_together(level: Any, run: Any, x: Any) -> Any:
+    # A batch may lie in the midst of the pairs: no view.
+    return batched.apply(from_parts, x[..., 0], x[..., 1])
+
+
 _view_as_real = primitive(
     "view_as_real",
     _complex_to_pairs,
-    lambda xp, g: xp.apply(from_parts, xp.getitem(g, (..., 0)), xp.getitem(g, (..., 1))),
+    lambda xp, g: xp.apply(_to_complex, g),
     linear=True,
     batching=_on_each,
 )
 _view_as_complex = primitive(
     "view_as_complex",
     _pairs_to_complex,
-    lambda xp, g: xp.stack((xp.real(g), xp.imag(g)), axis=-1),
+    lambda xp, g: xp.apply(_to_pairs, g),
     linear=True,
-    # A batch may lie in the midst of the pairs: no view.
-    batching=lambda level, run, x: batched.apply(from_parts, x[..., 0], x[..., 1]),
+    batching=_parts_together,
+)
+# Of cotangents, which may be expanded: those are no views.
+_to_complex: Callable[..., Tensor] = primitive(
+    "view_as_complex",
+    lambda xp, x: _pairs_to_complex(xp, xp.module.ascontiguousarray(x)),
+    lambda xp, g: xp.apply(_to_pairs, g),
+    linear=True,
+    batching=_parts_together,
+)
+_to_pairs: Callable[..., Tensor] = primitive(
+    "view_as_real",
+    lambda xp, x: xp.module.ascontiguousarray(x[..., None]).view(x.real.dtype),
+    lambda xp, g: xp.apply(_to_complex, g),
+    linear=True,
+    batching=_on_each,
 )
 
 

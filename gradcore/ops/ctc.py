@@ -73,7 +73,8 @@ def ctc_loss(
 
     The probabilities of the beginnings are carried from step to step, in logarithms. The derivative
     is that of this formula for any `log_probs`; PyTorch's, which differs where the probabilities of
-    a step do not add up to 1, is the same behind a log_softmax.
+    a step do not add up to 1, is the same behind a log_softmax. Each step is a dozen operations
+    that are recorded: of few samples it takes twenty to eighty times as long as PyTorch's.
 
     Args:
         log_probs: `(t, n, c)` or `(t, c)`, logarithms of probabilities, such as of `log_softmax`.

@@ -1144,11 +1144,15 @@ def at_places(
         raise out_of_bounds(ArgumentError, input, places, dim) from error
 
 
+def _times(alpha: Any, v: Any) -> Any:
+    return v if alpha == 1 else alpha * v
+
+
 _index_add = primitive(
     "index_add",
-    lambda xp, x, source, index, alpha: x + alpha * xp.put(source, index, x.shape),
+    lambda xp, x, source, index, alpha: x + _times(alpha, xp.put(source, index, x.shape)),
     lambda xp, g: g,
-    lambda xp, g, index, alpha: alpha * xp.getitem(g, index),
+    lambda xp, g, index, alpha: _times(alpha, xp.getitem(g, index)),
     bilinear=True,
     holds_arrays=True,
     linear=True,

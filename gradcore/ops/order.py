@@ -426,6 +426,9 @@ def topk(
 ) -> Selected:
     """The `k` largest or smallest elements along a dimension, in order; nan is the largest.
 
+    NumPy looks for the places by partial sorting and for nan before: of few among many elements
+    it takes three to four times as long as PyTorch.
+
     Args:
         input: `(*, n, *)`, integer or floating point.
         k: how many, 0 <= k <= n.

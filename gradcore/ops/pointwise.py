@@ -485,7 +485,11 @@ def _conj(input: Tensor) -> Tensor:
     departs={"copies": "NumPy's conj is no view"},
 )
 def conj(input: Tensor) -> Tensor:
-    """Complex conjugate of each element; `input` itself if it is real."""
+    """Complex conjugate of each element; `input` itself if it is real.
+
+    It is a copy, where PyTorch sets a bit for whoever reads it: by itself it takes many times as
+    long.
+    """
     return _conj(input) if input.is_complex() else input
 
 

@@ -31,6 +31,7 @@ _celu = primitive(
     lambda xp, x, alpha: xp.maximum(x, 0) + alpha * xp.expm1(xp.minimum(x, 0) / alpha),
     lambda xp, g, x, alpha: g * _tail(xp, x, alpha),
     elementwise=True,
+    steps=True,
 )
 
 
@@ -71,6 +72,7 @@ _selu = primitive(
     lambda xp, x: _SCALE * xp.maximum(x, 0) + (_SCALE * _ALPHA) * xp.expm1(xp.minimum(x, 0)),
     lambda xp, g, x: g * xp.where(x <= 0, (_SCALE * _ALPHA) * _tail(xp, x, 1.0), _SCALE),
     elementwise=True,
+    steps=True,
     graph="EluBackward0",
 )
 
@@ -112,7 +114,7 @@ def _mish_rule(xp: Any, g: Any, x: Any) -> Any:
     return g * (n / (n + 2) + small * (4 * w * (w + 1) / xp.square(n + 2)))
 
 
-_mish = primitive("mish", _mish_forward, _mish_rule, elementwise=True)
+_mish = primitive("mish", _mish_forward, _mish_rule, elementwise=True, steps=True)
 
 
 @public(

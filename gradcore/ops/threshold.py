@@ -134,6 +134,7 @@ _hardswish = primitive(
     lambda xp, x: x * xp.minimum(xp.maximum(x + 3, 0), 6) / 6,
     lambda xp, g, x: g * (xp.keep(x / 3 + 0.5, (x > -3) & (x < 3)) + xp.logical_not(x < 3)),
     elementwise=True,
+    steps=True,
 )
 
 
