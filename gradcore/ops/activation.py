@@ -9,7 +9,7 @@ from typing import Any, Final
 from .. import dtypes
 from ..errors import ArgumentError, ArgumentTypeError, DTypeError
 from ..inplace import write
-from ..op import operand, primitive, public, unary
+from ..op import operand, primitive, public, tensor_of, unary
 from ..samples import Bad, Maker, Sample, bad, sample
 from ..tensor import Tensor, canonical_dim
 
@@ -158,7 +158,7 @@ def _silu_rule(xp: Any, g: Any, x: Any) -> Any:
     methods=(),
     path="_silu",
     graph="SiluBackward0",
-    departs={"complex tangent: 0, 1, 2": "PyTorch's is not the derivative"},
+    departs={"complex tangent": "PyTorch's is not the derivative"},
 )
 def _silu(input: Tensor) -> Tensor:
     """Sigmoid linear unit."""
@@ -169,22 +169,24 @@ def _silu(input: Tensor) -> Tensor:
     kind="primitive",
     samples=activation_samples,
     errors=_integers,
-    departs={"refuses: complex64, complex128": "an activation of real numbers"},
+    departs={"complex tangent": "PyTorch's is not the derivative"},
 )
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """Sigmoid linear unit, x sigmoid(x), of each element.
 
     Args:
-        input: floating point, any shape.
+        input: floating point or complex, any shape.
         inplace: whether it is written into `input`, which is returned.
 
     Raises:
-        DTypeError: `input` is not floating point.
+        DTypeError: `input` is neither.
     """
     if inplace:
         return write(input, silu)
     if input.__class__ is not Tensor or not input._type.dtype.is_floating_point:
-        input = floating("silu", input)
+        input = tensor_of("silu", input)
+        if not input._type.dtype.is_complex:
+            input = floating("silu", input)
     return _silu(input)
 
 
