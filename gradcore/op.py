@@ -35,10 +35,9 @@ from __future__ import annotations
 import functools
 import operator
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from types import CodeType
-from typing import Any, Final, NoReturn, TypeVar, overload
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType, MappingProxyType
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar, overload
 
 import numpy as np
 
@@ -134,8 +133,7 @@ ASPECTS: Final = {
 """In what an operation may differ from PyTorch's."""
 
 
-@dataclass
-class Op:
+class Op(NamedTuple):
     """A public operation: what its declaration says, for dispatch, documentation and tests.
 
     Attributes:
@@ -173,11 +171,11 @@ class Op:
     in_place: bool
     samples: Callable[[Maker], Sequence[Sample]] | None
     errors: Callable[[Maker], Sequence[Bad]] | None
-    rules: tuple[Formula | None, ...] = field(default=())
-    tested: Callable[[Any], Callable[..., Any]] = field(default=lambda call: call)
+    rules: tuple[Formula | None, ...] = ()
+    tested: Callable[[Any], Callable[..., Any]] = lambda call: call
     waits: bool = False
     batched: bool = True
-    departs: dict[str, str] = field(default_factory=dict)
+    departs: Mapping[str, str] = MappingProxyType({})
 
     def departs_in(self, aspect: str, case: Any = None) -> bool:
         """Whether `departs` has the aspect: of all cases, or of this one."""

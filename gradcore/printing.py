@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from itertools import compress
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class PrintOptions:
+class PrintOptions(NamedTuple):
     """How values are printed.
 
     Attributes:
@@ -41,9 +39,6 @@ class PrintOptions:
         edgeitems: Elements shown at either end of an axis of a summarized array.
         linewidth: Characters in a line.
         sci_mode: Scientific notation always (True), never (False), or by the values (None).
-
-    Raises:
-        ValueError: An option is negative or of the wrong type.
     """
 
     precision: int = 4
@@ -51,19 +46,6 @@ class PrintOptions:
     edgeitems: int = 3
     linewidth: int = 80
     sci_mode: bool | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("precision", "threshold", "edgeitems", "linewidth"):
-            value = getattr(self, name)
-            kind, words = (Real, "a number") if name == "threshold" else (Integral, "an integer")
-            fits = isinstance(value, kind) and not isinstance(value, bool)
-            # `not >=` also refuses NaN.
-            if not fits or not value >= 0:
-                raise ValueError(f"print options: {name} must be {words} >= 0, got {value!r}.")
-        if not (self.sci_mode is None or isinstance(self.sci_mode, bool)):
-            raise ValueError(
-                f"print options: sci_mode must be True, False or None, got {self.sci_mode!r}."
-            )
 
 
 _PROFILES = {
@@ -112,7 +94,23 @@ def set_printoptions(
     }
     given = {name: value for name, value in given.items() if value is not None}
     start = _options if profile is None else _PROFILES[profile]
-    _options = replace(start, sci_mode=sci_mode, **given)
+    options = start._replace(sci_mode=sci_mode, **given)
+    _check(options)
+    _options = options
+
+
+def _check(options: PrintOptions) -> None:
+    for name in ("precision", "threshold", "edgeitems", "linewidth"):
+        value = getattr(options, name)
+        kind, words = (Real, "a number") if name == "threshold" else (Integral, "an integer")
+        fits = isinstance(value, kind) and not isinstance(value, bool)
+        # `not >=` also refuses NaN.
+        if not fits or not value >= 0:
+            raise ValueError(f"print options: {name} must be {words} >= 0, got {value!r}.")
+    if not (options.sci_mode is None or isinstance(options.sci_mode, bool)):
+        raise ValueError(
+            f"print options: sci_mode must be True, False or None, got {options.sci_mode!r}."
+        )
 
 
 @contextmanager

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 __all__ = ["Bad", "Maker", "Sample", "bad", "sample"]
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """Arguments of one call. Every NumPy array in them becomes a Tensor.
 
     Attributes:
@@ -22,11 +19,10 @@ class Sample:
     """
 
     args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    kwargs: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Bad:
+class Bad(NamedTuple):
     """Arguments of a call that must raise.
 
     Attributes:
@@ -58,6 +54,8 @@ class Maker:
     """
 
     def __init__(self, name: str) -> None:
+        import zlib
+
         self.random = np.random.default_rng(zlib.crc32(name.encode()))
 
     def real(self, *shape: int, low: float = -2.0, high: float = 2.0) -> np.ndarray[Any, Any]:

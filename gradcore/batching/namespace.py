@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import operator
-import string
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, cast
 
@@ -49,6 +48,8 @@ __all__ = [
     "summed_over",
     "summing",
 ]
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 Shape = tuple[int, ...]
 
@@ -451,7 +452,7 @@ def _einsum(equation: str, *xs: Any) -> Any:
     if level is None:
         return _base(xs).einsum(equation, *xs)
     terms, _, out = equation.replace(" ", "").partition("->")
-    letter = next(c for c in string.ascii_letters if c not in equation)
+    letter = next(c for c in _LETTERS if c not in equation)
     named = [
         letter + term if belongs(x, level) else term
         for term, x in zip(terms.split(","), xs, strict=True)
@@ -831,7 +832,7 @@ class _Summing(_Batched):
         if level is None:
             return _einsum(equation, *xs)
         terms, _, out = equation.replace(" ", "").partition("->")
-        letter = next(c for c in string.ascii_letters if c not in equation)
+        letter = next(c for c in _LETTERS if c not in equation)
         named = ",".join([letter + term for term in terms.split(",")])
         return self._einsum(f"{named}->{out}", *[x.inner for x in xs])
 

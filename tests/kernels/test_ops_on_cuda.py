@@ -16,7 +16,7 @@ import gradcore as gd
 from gradcore import testing
 from gradcore.device import CPU
 from gradcore.op import OPS
-from gradcore.samples import Maker, Sample
+from gradcore.samples import Maker, sample
 
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("cuda")]
 
@@ -225,7 +225,7 @@ BINARY = [path for path in OPS if OPS[path].kind in ("binary", "comparison")]
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("path", BINARY)
 def test_operands_of_two_kinds(path, pair):
-    operands = Sample(PAIRS[pair])
+    operands = sample(*PAIRS[pair])
     expected, found = (testing.evaluate(OPS[path], operands, d) for d in (CPU, CUDA))
     testing.check_same(OPS[path], expected, found, tolerance=4e-3 if "float16" in pair else 2e-5)
 
