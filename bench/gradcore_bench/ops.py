@@ -190,7 +190,7 @@ def _largest(op: Op, torch: Any, there: Any) -> tuple[Sample, int] | None:
             size = _size(call)
             if best is not None and size <= best[1]:
                 continue
-            if not all(_is_moderate(op, _single(each)) for each in probe):
+            if not all(_is_moderate(op, torch, there, _single(each)) for each in probe):
                 continue
             if _runs(op.call, *ours(call, False)[:2]) and (
                 there is None or _runs(there, *theirs(torch, call, False)[:2])
@@ -223,8 +223,8 @@ def _single(call: Sample) -> Sample:
     return _changed(call, lambda v: v)
 
 
-def _is_moderate(op: Op, probe: Sample) -> bool:
-    """Whether a smaller call gives not much more than it is given, and soon."""
+def _is_moderate(op: Op, torch: Any, there: Any, probe: Sample) -> bool:
+    """Whether a smaller call gives not much more than it is given, and soon, as do gradients."""
     args, kwargs, _ = ours(probe, False)
     begin = time.perf_counter()
     try:
@@ -232,7 +232,14 @@ def _is_moderate(op: Op, probe: Sample) -> bool:
     except Exception:
         return False
     largest = max([y.numel() for y in outputs if isinstance(y, gd.Tensor)], default=0)
-    return largest <= 20 * _size(probe) and time.perf_counter() - begin < 0.1
+    if largest > 20 * _size(probe) or time.perf_counter() - begin > 0.05:
+        return False
+    begin = time.perf_counter()
+    if op.differentiable:
+        _step(gd, op.call, *ours(probe))
+        if there is not None:
+            _step(torch, there, *theirs(torch, probe))
+    return time.perf_counter() - begin < 0.2
 
 
 def _grown(call: Sample, elements: int) -> Iterator[Sample]:

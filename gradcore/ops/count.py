@@ -387,6 +387,9 @@ def _tally(place: Tensor, amount: Tensor, bins: int) -> Tensor:
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements there are in each of `bins` intervals of one length.
 
+    On the CPU that is ten passes over the elements, where PyTorch needs two: it takes three times
+    as long.
+
     Args:
         input: `(*)`, floating point. Elements outside, and nan, are not counted.
         bins: the number of intervals.

@@ -365,6 +365,8 @@ def huber_loss(
 ) -> Tensor:
     """d^2 / 2 where d = |x - t| is at most delta, else delta (d - delta/2).
 
+    Of large Tensors on the CPU it takes up to three times as long as PyTorch's, in some ten passes.
+
     Args:
         input: floating point, any shape.
         target: of the same shape; another one that broadcasts warns.
