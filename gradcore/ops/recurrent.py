@@ -933,28 +933,7 @@ def rnn_relu(
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[Tensor, Tensor]:
-    """A recurrent network with relu in several layers over a sequence: what `nn.RNN` computes.
-
-    h' = max(W x + b + V h + d, 0).
-
-    Args:
-        input: `(time, batch, input_size)`.
-        hx: the first states, `(layers * directions, batch, hidden_size)`.
-        params: of each layer and direction the weights `(hidden_size, input_size)` and
-            `(hidden_size, hidden_size)`, the biases of both `(hidden_size,)`.
-        has_biases: whether there are biases.
-        num_layers: how many layers.
-        dropout: the probability of dropout behind each layer but the last.
-        train: whether there is dropout.
-        bidirectional: whether a second network goes from the end to the beginning.
-        batch_first: whether input and output are `(batch, time, size)`.
-
-    Returns:
-        The states of the last layer at all times, and the last states of all layers.
-
-    Raises:
-        ShapeError: the shapes do not fit.
-    """
+    """As `rnn_tanh`, with relu: h' = max(W x + b + V h + d, 0)."""
     return _over_sequence(  # type: ignore[no-any-return]
         *("RNN_RELU", input, (hx,), params, has_biases, num_layers),
         *(dropout, train, bidirectional, batch_first),
@@ -970,20 +949,5 @@ def rnn_relu_cell(
     b_ih: Tensor | None = None,
     b_hh: Tensor | None = None,
 ) -> Tensor:
-    """One step of a recurrent network with relu: what `nn.RNNCell` computes.
-
-    Args:
-        input: `(batch, input_size)`.
-        hx: the states `(batch, hidden_size)`.
-        w_ih: `(hidden_size, input_size)`.
-        w_hh: `(hidden_size, hidden_size)`.
-        b_ih: `(hidden_size,)`.
-        b_hh: likewise.
-
-    Returns:
-        The next states.
-
-    Raises:
-        ShapeError: the shapes do not fit.
-    """
+    """As `rnn_tanh_cell`, with relu."""
     return _one_step("RNN_RELU", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
