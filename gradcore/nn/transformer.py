@@ -141,21 +141,7 @@ class TransformerEncoderLayer(Module):
 class TransformerDecoderLayer(Module):
     """As `TransformerEncoderLayer`, with attention to what an encoder gives behind the first.
 
-    Args:
-        d_model: the size of the input.
-        nhead: how many heads attention has.
-        dim_feedforward: the size between the linear maps.
-        dropout: the probability of dropout.
-        activation: `"relu"`, `"gelu"` or a function.
-        layer_norm_eps: of the normalisations.
-        batch_first: whether inputs are `(batch, time, size)`, not `(time, batch, size)`.
-        norm_first: normalise before attention and linear maps, not after them.
-        bias: whether linear maps and normalisations have biases.
-        device: of the parameters.
-        dtype: of the parameters.
-
-    Raises:
-        ArgumentError: an option is not possible.
+    The arguments are the same.
     """
 
     activation: Activation

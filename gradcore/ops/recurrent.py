@@ -867,25 +867,8 @@ def rnn_tanh(
 ) -> tuple[Tensor, Tensor]:
     """A recurrent network with tanh in several layers over a sequence: what `nn.RNN` computes.
 
-    h' = tanh(W x + b + V h + d).
-
-    Args:
-        input: `(time, batch, input_size)`.
-        hx: the first states, `(layers * directions, batch, hidden_size)`.
-        params: of each layer and direction the weights `(hidden_size, input_size)` and
-            `(hidden_size, hidden_size)`, the biases of both `(hidden_size,)`.
-        has_biases: whether there are biases.
-        num_layers: how many layers.
-        dropout: the probability of dropout behind each layer but the last.
-        train: whether there is dropout.
-        bidirectional: whether a second network goes from the end to the beginning.
-        batch_first: whether input and output are `(batch, time, size)`.
-
-    Returns:
-        The states of the last layer at all times, and the last states of all layers.
-
-    Raises:
-        ShapeError: the shapes do not fit.
+    h' = tanh(W x + b + V h + d). As `gru`, with weights `(hidden_size, input_size)` and
+    `(hidden_size, hidden_size)`, and biases `(hidden_size,)`.
     """
     return _over_sequence(  # type: ignore[no-any-return]
         *("RNN_TANH", input, (hx,), params, has_biases, num_layers),
@@ -904,19 +887,7 @@ def rnn_tanh_cell(
 ) -> Tensor:
     """One step of a recurrent network with tanh: what `nn.RNNCell` computes.
 
-    Args:
-        input: `(batch, input_size)`.
-        hx: the states `(batch, hidden_size)`.
-        w_ih: `(hidden_size, input_size)`.
-        w_hh: `(hidden_size, hidden_size)`.
-        b_ih: `(hidden_size,)`.
-        b_hh: likewise.
-
-    Returns:
-        The next states.
-
-    Raises:
-        ShapeError: the shapes do not fit.
+    As `gru_cell`, with weights and biases as in `rnn_tanh`.
     """
     return _one_step("RNN_TANH", input, (hx,), w_ih, w_hh, b_ih, b_hh)[0]  # type: ignore[no-any-return]
 
